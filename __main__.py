@@ -1,0 +1,36 @@
+"""The program: settings → components → exports."""
+
+import pulumi
+
+import settings
+from components.firewall import Firewall
+from components.flask_service import FlaskService, FlaskServiceArgs
+from components.network import Network
+from components.server import Server, ServerArgs
+
+config = settings.load()
+name = f"{pulumi.get_project()}-{pulumi.get_stack()}"
+
+network = Network(name, {"settings": config.network, "instance_type": config.server.instance_type})
+firewall = Firewall(name, {"settings": config.firewall, "vpc_id": network.vpc_id})
+server_args: ServerArgs = {
+    "settings": config.server,
+    "vswitch_id": network.vswitch_id,
+    "security_group_id": firewall.security_group_id,
+    "reachable_after": firewall.rules,
+}
+server = Server(name, server_args)
+service_args: FlaskServiceArgs = {
+    "server": server,
+    "host": config.host,
+    "release": config.release(),
+    "environment": config.application.environment,
+    "domain": config.web.domain,
+}
+service = FlaskService(name, service_args)
+
+pulumi.export("url", service.url)
+pulumi.export("address", server.address)
+pulumi.export("release", service.release_id)
+pulumi.export("hostKey", server.host_key)
+pulumi.export("adminKey", server.admin_key)

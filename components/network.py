@@ -1,0 +1,79 @@
+"""The network a server stands in: a VPC with one vswitch, or a vswitch that exists already."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import pulumi
+import pulumi_alicloud as alicloud
+from pulumi_alicloud import vpc
+
+from settings import NetworkSettings
+
+
+class NetworkArgs(TypedDict):
+    """Arguments of Network."""
+
+    settings: NetworkSettings
+    """What to create, or which vswitch to use."""
+    instance_type: str
+    """The instance type that the zone has to sell."""
+
+
+class Network(pulumi.ComponentResource):
+    """A VPC and a vswitch, or what is there already."""
+
+    vpc_id: pulumi.Output[str]
+    vswitch_id: pulumi.Output[str]
+
+    def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("flaskapp:index:Network", name, {}, opts)
+        settings = args["settings"]
+        if settings.vswitch_id:
+            self._use(settings.vswitch_id)
+        else:
+            self._create(name, settings, args["instance_type"])
+        self.register_outputs({"vpcId": self.vpc_id, "vswitchId": self.vswitch_id})
+
+    def _use(self, vswitch_id: str) -> None:
+        found = vpc.get_switches(ids=[vswitch_id], opts=pulumi.InvokeOptions(parent=self)).vswitches
+        if not found:
+            raise pulumi.RunError(f"vswitchId is {vswitch_id!r}, which this region and account do not have.")
+        self.vpc_id = pulumi.Output.from_input(found[0].vpc_id)
+        self.vswitch_id = pulumi.Output.from_input(vswitch_id)
+
+    def _create(self, name: str, settings: NetworkSettings, instance_type: str) -> None:
+        zone = settings.zone or self._zone_selling(instance_type)
+        network = vpc.Network(
+            f"{name}-vpc",
+            vpc_name=name,
+            cidr_block=str(settings.vpc_cidr),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        switch = vpc.Switch(
+            f"{name}-vswitch",
+            vswitch_name=name,
+            vpc_id=network.id,
+            cidr_block=str(settings.vswitch_cidr),
+            zone_id=zone,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # The list of zones moves with what is sold; a zone that was looked up is kept, since another
+                # one would replace the vswitch under a running server.
+                ignore_changes=None if settings.zone else ["zoneId"],
+            ),
+        )
+        self.vpc_id = network.id
+        self.vswitch_id = switch.id
+
+    def _zone_selling(self, instance_type: str) -> str:
+        zones = alicloud.get_zones(
+            available_instance_type=instance_type,
+            available_resource_creation="VSwitch",
+            opts=pulumi.InvokeOptions(parent=self),
+        ).zones
+        if not zones:
+            raise pulumi.RunError(
+                f"instanceType is {instance_type!r}, which no zone of this region sells; choose another one."
+            )
+        return zones[0].id

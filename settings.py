@@ -1,0 +1,493 @@
+"""The stack's configuration as frozen, checked values. Read once, at the start of the program.
+
+Keys, types, defaults and meanings stand in Pulumi.yaml; this module holds what a type cannot say. A wrong
+value ends in `pulumi.RunError`, which Pulumi prints without a traceback, before anything is created.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pulumi
+import yaml
+from cryptography.hazmat.primitives import serialization
+from pulumi.runtime import config as runtime_config
+
+from render.host_files import HostSettings
+from render.profiles import PROFILES, OsProfile
+from render.release import Release, application_release
+
+PROJECT_FILE = Path(__file__).with_name("Pulumi.yaml")
+
+_IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
+# RFC 1123 labels; at least one dot, since nothing else is reachable from the internet.
+_DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+# What the launcher of a slot sets itself, and what would change how its Python starts.
+_RESERVED_ENV = re.compile(
+    r"FLASK_(SLOT|RELEASE)\w*|UWSGI_\w*|PATH|HOME|USER|LD_\w+|PYTHON(PATH|HOME|STARTUP)|NOTIFY_SOCKET"
+)
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Where the server stands. `vswitch_id` given: nothing is created and the rest is unused."""
+
+    vpc_cidr: ipaddress.IPv4Network
+    zone: str | None
+    vswitch_id: str | None
+
+    @property
+    def vswitch_cidr(self) -> ipaddress.IPv4Network:
+        """The first /24 of the VPC, or all of a smaller one."""
+        if self.vpc_cidr.prefixlen >= 24:
+            return self.vpc_cidr
+        return next(self.vpc_cidr.subnets(new_prefix=24))
+
+
+@dataclass(frozen=True)
+class FirewallSettings:
+    """Who may reach the server: CIDR blocks as `a.b.c.d/n`."""
+
+    admin_cidrs: tuple[str, ...]
+    web_cidrs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """The instance. Sizes: disk in GiB, bandwidth in Mbit/s. `private_key` is OpenSSH or PEM text, secret."""
+
+    profile: OsProfile
+    image_id: str | None
+    instance_type: str
+    system_disk_size: int
+    bandwidth_mbps: int
+    public_key: str | None
+    private_key: pulumi.Output[str] | None
+    python: str
+    python_mirror: str | None
+
+
+@dataclass(frozen=True)
+class ApplicationSettings:
+    """The Flask application and how uWSGI runs it. `environment`: plain and secret variables together, secret."""
+
+    path: Path
+    python_path: str
+    module: str
+    callable: str
+    processes: int
+    threads: int
+    socket: str
+    environment: pulumi.Output[dict[str, str]]
+    health_path: str
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """What nginx serves. `client_max_body_size` in nginx's notation, such as `16m`."""
+
+    domain: str | None
+    client_max_body_size: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of a stack's configuration."""
+
+    network: NetworkSettings
+    firewall: FirewallSettings
+    server: ServerSettings
+    application: ApplicationSettings
+    web: WebSettings
+
+    def host(self, address: str) -> HostSettings:
+        """What the files on a server at `address` are rendered from."""
+        return HostSettings(
+            profile=self.server.profile,
+            server_names=(self.web.domain or address,),
+            has_domain=self.web.domain is not None,
+            module=self.application.module,
+            callable=self.application.callable,
+            processes=self.application.processes,
+            threads=self.application.threads,
+            socket=self.application.socket,
+            health_path=self.application.health_path,
+            client_max_body_size=self.web.client_max_body_size,
+        )
+
+    def release(self) -> Release:
+        """The application, packed.
+
+        Raises:
+            pulumi.RunError: the folder cannot be a release.
+        """
+        application = self.application
+        try:
+            return application_release(
+                application.path, application.module, application.callable, application.python_path
+            )
+        except (ValueError, OSError) as error:
+            raise pulumi.RunError(f"appPath: {error}") from error
+
+
+def load(folder: Path | None = None) -> Settings:
+    """Read and check the stack's configuration; relative paths in it count from `folder` (default: here).
+
+    Raises:
+        pulumi.RunError: naming the key, its value and what is allowed.
+    """
+    values = _Values.read()
+    settings = Settings(
+        network=_network(values),
+        firewall=_firewall(values),
+        server=_server(values),
+        application=_application(values, folder or Path.cwd()),
+        web=_web(values),
+    )
+    _one_of(values, "target", ("alicloud", "sandbox"))
+    return settings
+
+
+def _network(values: _Values) -> NetworkSettings:
+    cidr = values.text("vpcCidr")
+    try:
+        vpc_cidr = ipaddress.IPv4Network(cidr)
+    except ValueError as error:
+        _refuse("vpcCidr", cidr, f"an IPv4 network such as 10.64.0.0/16 ({error})")
+    # Ranges the VPC API takes: its documentation allows /8 to /28 inside the private blocks.
+    if not (vpc_cidr.is_private and 8 <= vpc_cidr.prefixlen <= 28):
+        _refuse("vpcCidr", cidr, "a private IPv4 network of /8 to /28, such as 10.64.0.0/16")
+    vswitch_id, zone = values.optional("vswitchId"), values.optional("zone")
+    if vswitch_id and not re.fullmatch(r"vsw-[a-z0-9]+", vswitch_id):
+        _refuse("vswitchId", vswitch_id, "the id of a vswitch, such as vsw-bp1abc")
+    if vswitch_id and zone:
+        _refuse("zone", zone, "no value beside vswitchId, which stands in a zone already")
+    if zone and not re.fullmatch(r"[a-z]+(-[a-z0-9]+)+", zone):
+        _refuse("zone", zone, "a zone id such as cn-hangzhou-h")
+    return NetworkSettings(vpc_cidr, zone, vswitch_id)
+
+
+def _firewall(values: _Values) -> FirewallSettings:
+    admin, web = _cidrs(values, "adminCidrs"), _cidrs(values, "webCidrs")
+    if not admin:
+        raise pulumi.RunError(
+            "adminCidrs is empty: nobody could reach the server's SSH port, this program included. Set it to"
+            ' your own public address: pulumi config set --path "adminCidrs[0]" 203.0.113.7/32'
+        )
+    if not web:
+        _refuse("webCidrs", [], 'at least one network; ["0.0.0.0/0"] lets everyone in')
+    return FirewallSettings(admin, web)
+
+
+def _server(values: _Values) -> ServerSettings:
+    profile = PROFILES[_one_of(values, "os", tuple(PROFILES))]
+    python = values.optional("python") or profile.pythons[0]
+    if python not in profile.pythons:
+        _refuse("python", python, f"{_alternatives(profile.pythons)} on {profile.name}")
+    mirror = values.optional("pythonMirror")
+    if mirror and not re.fullmatch(r"https?://[^\s'\"\\$`]+", mirror):
+        _refuse("pythonMirror", mirror, "an http or https address without quotes or spaces")
+    instance_type = values.text("instanceType")
+    if not re.fullmatch(r"ecs\.[a-z0-9-]+(\.[a-z0-9]+)+", instance_type):
+        _refuse("instanceType", instance_type, "an ECS instance type such as ecs.e-c1m2.large")
+    image_id = values.optional("imageId")
+    if image_id and not re.fullmatch(r"[A-Za-z0-9._-]+", image_id):
+        _refuse(
+            "imageId",
+            image_id,
+            "the id of an ECS image, such as m-bp1abc or debian_12_6_x64_20G_alibase_20240711.vhd",
+        )
+    public_key, private_key = _key_pair(values)
+    return ServerSettings(
+        profile=profile,
+        image_id=image_id,
+        instance_type=instance_type,
+        system_disk_size=_integer(values, "systemDiskSize", 20, 2048),
+        bandwidth_mbps=_integer(values, "bandwidthMbps", 1, 100),
+        public_key=public_key,
+        private_key=private_key,
+        python=python,
+        python_mirror=mirror.rstrip("/") if mirror else None,
+    )
+
+
+def _key_pair(values: _Values) -> tuple[str | None, pulumi.Output[str] | None]:
+    public, private = values.optional("publicKey"), values.optional("privateKey")
+    if public is None:
+        if private is not None:
+            raise pulumi.RunError(
+                "privateKey is set without publicKey: set both, or neither and a key pair is made."
+            )
+        return None, None
+    public = public.strip()
+    try:
+        loaded = serialization.load_ssh_public_key(public.encode())
+    except (ValueError, TypeError):
+        _refuse(
+            "publicKey",
+            public,
+            "one line of an OpenSSH public key, such as the content of ~/.ssh/id_ed25519.pub",
+        )
+    if private is None:
+        return public, None
+    _require_secret("privateKey")
+    if _public_half(private) != _openssh(loaded):
+        raise pulumi.RunError("privateKey is not the private half of publicKey.")
+    return public, pulumi.Output.secret(private)
+
+
+def _public_half(private: str) -> bytes:
+    loaders = (serialization.load_ssh_private_key, serialization.load_pem_private_key)
+    for loader in loaders:
+        try:
+            return _openssh(loader(private.encode(), password=None).public_key())
+        except (ValueError, TypeError):
+            continue
+    # The value is a secret: not a letter of it goes into the message.
+    raise pulumi.RunError(
+        "privateKey: [secret] is not a private key in OpenSSH or PEM form without a passphrase."
+    )
+
+
+def _openssh(key: Any) -> bytes:
+    encoded: bytes = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return encoded
+
+
+def _application(values: _Values, folder: Path) -> ApplicationSettings:
+    path = (folder / values.text("appPath")).resolve()
+    if not path.is_dir():
+        _refuse("appPath", values.text("appPath"), f"a folder; there is none at {path}")
+    python_path = values.text("pythonPath")
+    source = (path / python_path).resolve()
+    if not source.is_dir() or not source.is_relative_to(path):
+        _refuse("pythonPath", python_path, f"a folder inside {path}")
+    module, callable_ = values.text("module"), values.text("callable")
+    if not re.fullmatch(rf"{_IDENTIFIER}(\.{_IDENTIFIER})*", module):
+        _refuse("module", module, "a Python module name such as app or package.module")
+    if not re.fullmatch(rf"{_IDENTIFIER}(\(\))?", callable_):
+        _refuse("callable", callable_, "a name such as app, or a factory call such as create_app()")
+    _check_callable(_module_file(source, module), module, callable_)
+    return ApplicationSettings(
+        path=path,
+        python_path=source.relative_to(path).as_posix(),
+        module=module,
+        callable=callable_,
+        processes=_integer(values, "processes", 1, 64),
+        threads=_integer(values, "threads", 1, 64),
+        socket=_socket(values),
+        environment=_environment(values),
+        health_path=_health_path(values),
+    )
+
+
+def _module_file(source: Path, module: str) -> Path:
+    base = source.joinpath(*module.split("."))
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if file:
+        return file
+    found = sorted(
+        {file.stem for file in source.glob("*.py")}
+        | {file.parent.name for file in source.glob("*/__init__.py")}
+    )
+    return _refuse("module", module, f"a module in {source}; found there: {', '.join(found) or 'none'}")
+
+
+def _check_callable(file: Path, module: str, callable_: str) -> None:
+    """Refuse a name that the module plainly does not define; what its text does not tell is left to the server."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return  # the server's Python may be newer; its import check shows the application's own traceback
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+            return
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names.update(alias.asname or alias.name.split(".")[0] for alias in node.names)
+    name = callable_.removesuffix("()")
+    if name in names or names & {"__getattr__", "globals"}:
+        return
+    likely = sorted(names & {"app", "application", "create_app", "make_app", "server"})
+    hint = f"; it defines {', '.join(likely)}" if likely else ""
+    _refuse("callable", callable_, f"a name that module {module} defines ({file.name} does not{hint})")
+
+
+def _socket(values: _Values) -> str:
+    socket = values.text("socket")
+    if socket == "unix":
+        return socket
+    host, _, port = socket.rpartition(":")
+    loopback = False
+    with contextlib.suppress(ValueError):
+        loopback = ipaddress.IPv4Address(host).is_loopback
+    # The uwsgi protocol can load code: it is never bound to an address that others reach. The second slot
+    # takes the next port; 8099 is the loopback listener of nginx.
+    if not loopback or not port.isdigit() or not 1024 <= int(port) <= 65534 or int(port) in (8098, 8099):
+        _refuse(
+            "socket",
+            socket,
+            "unix, or a loopback address and port such as 127.0.0.1:8080 (1024 to 65534, not 8098 or 8099)",
+        )
+    return socket
+
+
+def _environment(values: _Values) -> pulumi.Output[dict[str, str]]:
+    plain, secret = values.mapping("env"), values.mapping("secrets")
+    if secret:
+        _require_secret("secrets")
+    merged: dict[str, str] = {}
+    for key, variables in (("env", plain), ("secrets", secret)):
+        for name, value in variables.items():
+            place = f"{key}.{name}"
+            if not re.fullmatch(_IDENTIFIER, name):
+                _refuse(key, name, "names of letters, digits and _")
+            if _RESERVED_ENV.fullmatch(name):
+                raise pulumi.RunError(f"{place}: {name} is set by the server itself; choose another name.")
+            if name in merged:
+                raise pulumi.RunError(f"{place}: {name} stands in env and in secrets; keep one.")
+            if isinstance(value, bool) or not isinstance(value, str | int | float):
+                raise pulumi.RunError(f"{place} is {type(value).__name__}; allowed: text (put it in quotes).")
+            if "\0" in str(value):
+                raise pulumi.RunError(f"{place} holds a NUL byte, which no environment variable can.")
+            merged[name] = str(value)
+    return pulumi.Output.secret(merged)
+
+
+def _health_path(values: _Values) -> str:
+    path = values.text("healthPath")
+    if not re.fullmatch(r"/[A-Za-z0-9._~!&'()*+,;=:@%/?-]*", path):
+        _refuse("healthPath", path, "a path that begins with /, such as /healthz")
+    return path
+
+
+def _web(values: _Values) -> WebSettings:
+    domain = values.optional("domain")
+    if domain and not _DOMAIN.fullmatch(domain):
+        _refuse("domain", domain, "a host name in small letters such as www.example.com (no scheme, no port)")
+    size = values.text("clientMaxBodySize")
+    if not re.fullmatch(r"[1-9][0-9]{0,5}[kmg]?", size):
+        _refuse("clientMaxBodySize", size, "a number with k, m or g, such as 16m")
+    return WebSettings(domain, size)
+
+
+class _Values:
+    """The configured values over the defaults of Pulumi.yaml, by key."""
+
+    def __init__(self, project: str, defaults: Mapping[str, Any]) -> None:
+        self._project = project
+        self._defaults = defaults
+
+    @classmethod
+    def read(cls) -> _Values:
+        document = yaml.safe_load(PROJECT_FILE.read_text(encoding="utf-8"))
+        project, schema = document["name"], document["config"]
+        values = cls(project, {key: entry["default"] for key, entry in schema.items()})
+        values._refuse_unknown()
+        return values
+
+    def _refuse_unknown(self) -> None:
+        prefix = f"{self._project}:"
+        configured = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
+        unknown = sorted(
+            key.removeprefix(prefix)
+            for key in configured
+            if key.startswith(prefix) and key.removeprefix(prefix) not in self._defaults
+        )
+        if unknown:
+            raise pulumi.RunError(
+                f"unknown configuration key {', '.join(unknown)}; "
+                f"allowed: {', '.join(sorted(self._defaults))}"
+            )
+
+    def _raw(self, key: str) -> Any:
+        value = runtime_config.get_config(f"{self._project}:{key}")
+        return self._defaults[key] if value is None else value
+
+    def text(self, key: str) -> str:
+        value = self._raw(key)
+        text = value if isinstance(value, str) else json.dumps(value)
+        if not text:
+            _refuse(key, text, "a value that is not empty")
+        return text
+
+    def optional(self, key: str) -> str | None:
+        return str(self._raw(key)) or None
+
+    def structure(self, key: str) -> Any:
+        """A list or mapping: the engine hands these over as JSON text."""
+        value = self._raw(key)
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        value = self.structure(key)
+        if not isinstance(value, dict):
+            shown = "[secret]" if key == "secrets" else value
+            _refuse(key, shown, "a mapping of names to values")
+        return value
+
+
+def _cidrs(values: _Values, key: str) -> tuple[str, ...]:
+    entries = values.structure(key)
+    if not isinstance(entries, list):
+        _refuse(key, entries, 'a list of networks such as ["203.0.113.7/32"]')
+    networks: list[str] = []
+    for entry in entries:
+        try:
+            network = str(ipaddress.IPv4Network(entry))
+        except (ValueError, TypeError) as error:
+            _refuse(key, entry, f"IPv4 networks such as 203.0.113.7/32 ({error})")
+        if network in networks:
+            _refuse(key, entry, "each network once")
+        networks.append(network)
+    return tuple(networks)
+
+
+def _integer(values: _Values, key: str, low: int, high: int) -> int:
+    text = values.text(key)
+    if not re.fullmatch(r"-?[0-9]{1,9}", text) or not low <= int(text) <= high:
+        _refuse(key, text, f"a whole number from {low} to {high}")
+    return int(text)
+
+
+def _one_of(values: _Values, key: str, allowed: tuple[str, ...]) -> str:
+    value = values.text(key)
+    if value not in allowed:
+        _refuse(key, value, _alternatives(allowed))
+    return value
+
+
+def _require_secret(key: str) -> None:
+    project = pulumi.get_project()
+    full = f"{project}:{key}"
+    if not (runtime_config.is_config_secret(full) or full in runtime_config.get_config_secret_keys_env()):
+        raise pulumi.RunError(
+            f"{key} stands in plain text in the stack's configuration; set it with --secret."
+        )
+
+
+def _alternatives(values: tuple[str, ...]) -> str:
+    return " or ".join(values)
+
+
+def _refuse(key: str, value: object, allowed: str) -> NoReturn:
+    shown = value if isinstance(value, str) else json.dumps(value)
+    raise pulumi.RunError(f"{key} is {shown!r}; allowed: {allowed}")
