@@ -1,0 +1,101 @@
+# `make` lists the targets. Each sets up what it needs and does nothing twice.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= python3
+export PYTHON
+
+BIN := .venv/bin
+# Only apt-get and the sandbox want root; all else runs as whoever called make.
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+# Written when a lock file stands whole in .venv; done again only when the lock file changed.
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+
+# The sandbox: containers, their image, their firewall.
+SANDBOX_PACKAGES := podman runc netavark iptables nftables mmdebstrap openssh-client ca-certificates
+# The programs that read what the project renders, and check it.
+CHECKER_PACKAGES := nginx cloud-init systemd
+
+PYTEST := $(BIN)/python -m pytest -q
+# The sample application is a project of its own, with its own folder as the import root: a run of its own.
+APP_TESTS := $(PYTEST) app/tests
+
+SHELL_SCRIPTS := .ci/run $(wildcard setup/*.sh cloud-init/*.sh)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 12
+
+.PHONY: up
+up: sandbox-packages $(RUNTIME) ## deploy the local stack on this machine and print its URL
+	$(ROOT) ./ops up local
+	@$(ROOT) ./ops output local url
+
+.PHONY: down
+down: $(RUNTIME) ## take the local stack down
+	$(ROOT) ./ops destroy local --yes
+
+.PHONY: test
+test: lint checker-packages sandbox-packages ## everything: linters, types, unit, host and end-to-end tests
+	$(APP_TESTS)
+	$(ROOT) $(PYTEST) tests
+
+.PHONY: check
+check: lint unit ## what is quick: linters, types, unit tests
+
+.PHONY: lint
+lint: $(DEV) ## linters, format, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/shellcheck $(SHELL_SCRIPTS)
+	$(BIN)/mypy
+
+.PHONY: unit
+unit: $(DEV) ## unit tests of the program and of the sample application
+	$(APP_TESTS)
+	$(PYTEST) tests/unit
+
+.PHONY: host
+host: $(DEV) checker-packages ## a server's files, checked by the programs that read them
+	$(PYTEST) tests/host
+
+.PHONY: e2e
+e2e: $(DEV) sandbox-packages ## the whole way, on the sandbox (as root)
+	$(ROOT) $(PYTEST) tests/e2e
+
+.PHONY: bench
+bench: $(DEV) sandbox-packages ## measure; the reports are in bench/
+	$(ROOT) $(BIN)/python -m bench
+
+.PHONY: readme
+readme: $(RUNTIME) ## write README.md's table of keys from Pulumi.yaml
+	$(BIN)/python docs/keys_table.py
+
+# uv comes into a folder of its own: it makes the lock files and is no part of them.
+.PHONY: lock
+lock: ## resolve the dependencies of pyproject.toml again into the two lock files
+	[ -x .cache/uv/bin/uv ] || { $(PYTHON) -m venv .cache/uv && .cache/uv/bin/pip install --quiet uv; }
+	$(COMPILE) pyproject.toml --output-file requirements.txt
+	$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt
+
+COMPILE := .cache/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-find-links
+
+.PHONY: sandbox-packages checker-packages
+sandbox-packages:
+	@bash setup/packages.sh $(SANDBOX_PACKAGES)
+
+checker-packages:
+	@bash setup/packages.sh $(CHECKER_PACKAGES)
+
+$(RUNTIME): requirements.txt
+	@bash setup/venv.sh $<
+	@touch $@
+
+# The development lock holds the other whole (tests/unit/test_project.py checks it): one installation does for both.
+$(DEV): requirements-dev.txt
+	@bash setup/venv.sh $<
+	@touch $@ $(RUNTIME)
