@@ -1,0 +1,5 @@
+"""`python -m automation`."""
+
+from automation.cli import main
+
+main()

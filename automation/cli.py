@@ -1,0 +1,143 @@
+"""`./ops`: the commands. They parse and print; what they do stands in the modules they call."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+import ssh as ssh_client
+from automation import server
+from automation.display import Display, show_outcome
+from automation.stacks import open_stack
+from progress import DeploymentError, Outcome, Report
+
+app = typer.Typer(
+    help="Deploy a Flask application, and look after it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+StackName = Annotated[str, typer.Argument(metavar="STACK", help="Name of the stack: Pulumi.<STACK>.yaml.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def up(stack: StackName) -> None:
+    """Create or update the stack, and print its outputs."""
+    _deploy(open_stack(stack).up)
+
+
+@app.command()
+def preview(stack: StackName) -> None:
+    """Show what `up` would do."""
+    _deploy(open_stack(stack).preview, planned=True)
+
+
+@app.command()
+def destroy(stack: StackName, *, yes: Yes = False) -> None:
+    """Remove everything the stack has."""
+    target = open_stack(stack)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise DeploymentError(
+                f"this removes the server and its data; say so: ./ops destroy {stack} --yes"
+            )
+        typer.confirm(f"Remove everything of stack {stack}, the server's data too?", abort=True)
+    _deploy(target.destroy)
+
+
+@app.command()
+def status(stack: StackName, *, as_json: AsJson = False) -> None:
+    """Show the stack's outputs and what its server says of itself."""
+    target = open_stack(stack)
+    said = server.run(target, "/opt/flask/bin/flask-release status" + (" --json" if as_json else ""))
+    outputs = _public_outputs(target)
+    if as_json:
+        typer.echo(json.dumps({"outputs": outputs, "server": json.loads(said)}, indent=2))
+        return
+    for name, value in outputs.items():
+        typer.echo(f"{name}: {value}")
+    typer.echo(said)
+
+
+@app.command()
+def output(
+    stack: StackName,
+    name: Annotated[str | None, typer.Argument(help="One output; prints its value alone.")] = None,
+    *,
+    as_json: AsJson = False,
+    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Print secret values too.")] = False,
+) -> None:
+    """Print the stack's outputs."""
+    target = open_stack(stack)
+    outputs = target.outputs() if show_secrets or name else _public_outputs(target)
+    if name is not None:
+        if name not in outputs:
+            raise DeploymentError(f"there is no output {name!r}; there are {', '.join(sorted(outputs))}")
+        typer.echo(json.dumps(outputs[name]) if as_json else outputs[name])
+    elif as_json:
+        typer.echo(json.dumps(outputs, indent=2))
+    else:
+        for key, value in sorted(outputs.items()):
+            typer.echo(f"{key}: {value}")
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def ssh(
+    stack: StackName,
+    command: Annotated[list[str] | None, typer.Argument(help="Command to run there.")] = None,
+) -> None:
+    """Open a shell on the stack's server, or run one command there."""
+    connection = server.connection(open_stack(stack))
+    with ssh_client.arguments(connection) as arguments:
+        terminal = ["-t"] if not command and sys.stdin.isatty() else []
+        raise typer.Exit(subprocess.run([*arguments, *terminal, *(command or [])], check=False).returncode)
+
+
+@app.command()
+def secret(
+    stack: StackName,
+    name: Annotated[str, typer.Argument(help="Name of the environment variable.")],
+) -> None:
+    """Keep a secret environment variable of the application; its value is read from standard input."""
+    if sys.stdin.isatty():
+        value = typer.prompt(f"Value of {name}", hide_input=True)
+    else:
+        value = sys.stdin.read().removesuffix("\n")
+    open_stack(stack).set_secret(("secrets", name), value)
+    typer.echo(f"{name} is set; ./ops up {stack} gives it to the application.")
+
+
+def main() -> None:
+    """Run the command line. An error is one message on stderr and exit status 1."""
+    try:
+        app()
+    except DeploymentError as error:
+        Console(stderr=True).print(
+            f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; the same command goes on from here", style="red")
+        sys.exit(130)
+
+
+def _deploy(run: Callable[[Report], Outcome], *, planned: bool = False) -> None:
+    console = Console()
+    with Display(console).running() as report:
+        outcome = run(report)
+    show_outcome(console, outcome, planned=planned)
+    if outcome.failures:
+        raise typer.Exit(1)
+
+
+def _public_outputs(target: Any) -> dict[str, Any]:
+    hidden = target.secret_outputs()
+    return {name: "[secret]" if name in hidden else value for name, value in target.outputs().items()}

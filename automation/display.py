@@ -1,0 +1,129 @@
+"""Showing a run: a live line for each step under way in a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from progress import Event, Happening, Operation, Outcome, Report, Step
+
+_COLOURS = {
+    Operation.CREATE: "green",
+    Operation.UPDATE: "yellow",
+    Operation.REPLACE: "magenta",
+    Operation.DELETE: "red",
+    Operation.SAME: "dim",
+}
+_PAST = {
+    Operation.CREATE: "created",
+    Operation.UPDATE: "updated",
+    Operation.REPLACE: "replaced",
+    Operation.DELETE: "deleted",
+    Operation.SAME: "unchanged",
+}
+
+
+class Display:
+    """Prints events to a console. Events may come from several threads."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._guard = threading.Lock()
+        self._running: dict[Step, tuple[float, str]] = {}
+        self._spinner = Spinner("dots")
+
+    @contextmanager
+    def running(self) -> Iterator[Report]:
+        """Give the function that takes events; in a terminal the steps under way are shown until this ends."""
+        if not self._console.is_terminal:
+            yield self._take
+            return
+        with Live(console=self._console, get_renderable=self._lines, refresh_per_second=8, transient=True):
+            yield self._take
+
+    def _take(self, event: Event) -> None:
+        with self._guard:
+            match event.happening:
+                case Happening.STARTED:
+                    self._running[event.step] = (time.monotonic(), "")
+                    if not self._console.is_terminal:
+                        self._print(_line(event.step, "…"))
+                case Happening.OUTPUT:
+                    began, _ = self._running.get(event.step, (time.monotonic(), ""))
+                    self._running[event.step] = (began, event.text)
+                    if not self._console.is_terminal:
+                        self._print(Text(f"    {event.step.name}: {event.text}"))
+                case Happening.PLANNED:
+                    if event.step.operation is not Operation.SAME:
+                        self._print(_line(event.step, _reason(event.step)))
+                case Happening.DONE:
+                    self._running.pop(event.step, None)
+                    self._print(_line(event.step, f"{_PAST[event.step.operation]} ({event.seconds:.1f} s)"))
+                case Happening.FAILED:
+                    self._running.pop(event.step, None)
+                    self._print(_line(event.step, f"failed ({event.seconds:.1f} s)", style="bold red"))
+                case Happening.SKIPPED:
+                    self._print(_line(event.step, "not tried, since what it needs failed", style="dim"))
+
+    def _print(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+    def _lines(self) -> RenderableType:
+        with self._guard:
+            running = list(self._running.items())
+        table = Table.grid(padding=(0, 1))
+        now = time.monotonic()
+        for step, (began, text) in running:
+            table.add_row(
+                self._spinner,
+                _line(step, f"{now - began:.0f} s"),
+                Text(text, style="dim", overflow="ellipsis", no_wrap=True),
+            )
+        return Group(table)
+
+
+def show_outcome(console: Console, outcome: Outcome, *, planned: bool) -> None:
+    """Print the errors, the sum of changes and the outputs of a run."""
+    for step, error in outcome.failures:
+        console.print(Text(f"\n{step.type} {step.name} failed:", style="bold red"), soft_wrap=True)
+        console.print(Text(error), soft_wrap=True, highlight=False)
+    counts = {
+        operation: sum(step.operation is operation for step in outcome.steps) for operation in Operation
+    }
+    unchanged = counts.pop(Operation.SAME)
+    failed = len(outcome.failures)
+    parts = [
+        f"{count} to {operation}" if planned else f"{count} {_PAST[operation]}"
+        for operation, count in counts.items()
+        if count
+    ]
+    if failed:
+        parts.append(f"{failed} failed")
+    summary = ", ".join(parts) or "no changes"
+    if unchanged:
+        summary += f", {unchanged} unchanged"
+    console.print(Text(summary, style="bold"), highlight=False)
+    for name, value in sorted(outcome.outputs.items()):
+        console.print(Text(f"  {name}: {value}"), soft_wrap=True, highlight=False)
+
+
+def _line(step: Step, rest: str, style: str = "") -> Text:
+    colour = _COLOURS[step.operation]
+    return Text.assemble(
+        (f"{step.operation.sign} ", colour),
+        (f"{step.type:<18} ", style or colour),
+        (f"{step.name}  ", style),
+        (rest, style or "dim"),
+    )
+
+
+def _reason(step: Step) -> str:
+    return f"({', '.join(step.changed)})" if step.changed else ""

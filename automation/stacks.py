@@ -1,0 +1,55 @@
+"""A stack behind one interface: the Pulumi CLI runs it, or the sandbox does. Its key `target` says which."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from automation.pulumi_stack import PulumiStack
+from progress import DeploymentError, Outcome, Report
+from sandbox import configuration
+from sandbox.stack import SandboxStack
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Stack(Protocol):
+    """What can be done with a stack. Each method raises DeploymentError when it cannot start or go on."""
+
+    def preview(self, report: Report) -> Outcome:
+        """Say what `up` would do."""
+
+    def up(self, report: Report) -> Outcome:
+        """Make the stack what the program says."""
+
+    def destroy(self, report: Report) -> Outcome:
+        """Remove all of the stack."""
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs by name."""
+
+    def secret_outputs(self) -> frozenset[str]:
+        """Return the names of outputs that are secret."""
+
+    def resources(self) -> list[dict[str, Any]]:
+        """Return type, name, id, inputs and outputs of each resource, secrets in the clear."""
+
+    def set_secret(self, path: tuple[str, ...], value: str) -> None:
+        """Keep a secret value, encrypted, in the stack's configuration."""
+
+
+def open_stack(name: str, project: Path = PROJECT) -> Stack:
+    """Return the stack that `Pulumi.<name>.yaml` of the folder `project` configures.
+
+    Raises:
+        DeploymentError: there is no such stack, or its `target` is none that is known.
+    """
+    config = configuration.read_document(project, name).get("config") or {}
+    target = config.get(f"{configuration.project_name(project)}:target", "alicloud")
+    match target:
+        case "sandbox":
+            return SandboxStack(project, name)
+        case "alicloud":
+            return PulumiStack(project, name)
+        case _:
+            raise DeploymentError(f"target is {target!r}; allowed: alicloud or sandbox")

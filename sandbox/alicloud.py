@@ -1,0 +1,244 @@
+"""The provider `alicloud` of a sandbox: from a resource's inputs to calls of its cloud, and back.
+
+What replaces a resource is what replaces it with the real provider (terraform-provider-alicloud 1.285).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sandbox import packet_filter, values
+from sandbox.cloud import Cloud
+from sandbox.errors import SandboxError
+from sandbox.resources import Kind, Made, Say
+from sandbox.state import Entry
+
+
+def kinds(cloud: Cloud) -> dict[str, Kind]:
+    """Return the kinds of resources, acting on `cloud`."""
+    return {
+        "alicloud:vpc/network:Network": _network(cloud),
+        "alicloud:vpc/switch:Switch": _vswitch(cloud),
+        "alicloud:ecs/securityGroup:SecurityGroup": _group(cloud),
+        "alicloud:ecs/securityGroupRule:SecurityGroupRule": _rule(cloud),
+        "alicloud:ecs/ecsKeyPair:EcsKeyPair": _key_pair(cloud),
+        "alicloud:ecs/instance:Instance": _instance(cloud),
+    }
+
+
+def data_sources(cloud: Cloud) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
+    """Return the data sources, answering from `cloud`."""
+    return {
+        "alicloud:index/getZones:getZones": lambda _: _zones(cloud),
+        "alicloud:ecs/getImages:getImages": lambda arguments: _images(cloud, arguments),
+        "alicloud:vpc/getSwitches:getSwitches": lambda arguments: _vswitches(cloud, arguments),
+    }
+
+
+def _network(cloud: Cloud) -> Kind:
+    def create(entry: Entry, _say: Say, _seconds: float | None) -> Made:
+        cloud.create_network(entry.id, values.unwrapped(entry.inputs)["cidrBlock"])
+        return Made({"status": "Available"})
+
+    def update(old: Entry, goal: Entry, _say: Say, _seconds: float | None) -> Made:
+        cloud.modify_network(old.id, values.unwrapped(goal.inputs)["cidrBlock"])
+        return Made(old.outputs)
+
+    return Kind(
+        replaces=frozenset({"userCidrs", "isDefault", "ipv6CidrBlock"}),
+        new_id=lambda token: f"vpc-{token[:16]}",
+        create=create,
+        update=update,
+        delete=lambda entry, _say: cloud.delete_network(entry.id),
+    )
+
+
+def _vswitch(cloud: Cloud) -> Kind:
+    def create(entry: Entry, _say: Say, _seconds: float | None) -> Made:
+        inputs = values.unwrapped(entry.inputs)
+        cloud.create_vswitch(entry.id, inputs["vpcId"], inputs["cidrBlock"], inputs["zoneId"])
+        return Made({"status": "Available"})
+
+    return Kind(
+        replaces=frozenset({"cidrBlock", "vpcId", "zoneId", "isDefault"}),
+        new_id=lambda token: f"vsw-{token[:16]}",
+        create=create,
+        update=_keep_outputs,
+        delete=lambda entry, _say: cloud.delete_vswitch(entry.id),
+    )
+
+
+def _group(cloud: Cloud) -> Kind:
+    def create(entry: Entry, _say: Say, _seconds: float | None) -> Made:
+        cloud.create_group(entry.id, values.unwrapped(entry.inputs)["vpcId"])
+        return Made()
+
+    return Kind(
+        replaces=frozenset({"vpcId", "securityGroupType"}),
+        new_id=lambda token: f"sg-{token[:16]}",
+        create=create,
+        update=_keep_outputs,
+        delete=lambda entry, _say: cloud.delete_group(entry.id),
+    )
+
+
+def _rule(cloud: Cloud) -> Kind:
+    def create(entry: Entry, _say: Say, _seconds: float | None) -> Made:
+        inputs = values.unwrapped(entry.inputs)
+        cloud.authorize(inputs["securityGroupId"], entry.id, _filter_rule(inputs))
+        return Made({"securityGroupRuleId": entry.id})
+
+    return Kind(
+        replaces=frozenset(
+            {
+                "type",
+                "ipProtocol",
+                "nicType",
+                "policy",
+                "portRange",
+                "priority",
+                "securityGroupId",
+                "cidrIp",
+                "prefixListId",
+                "sourceSecurityGroupId",
+            }
+        ),
+        new_id=lambda token: f"sgr-{token[:16]}",
+        create=create,
+        update=_keep_outputs,
+        delete=lambda entry, _say: cloud.revoke(values.unwrapped(entry.inputs)["securityGroupId"], entry.id),
+    )
+
+
+def _filter_rule(inputs: dict[str, Any]) -> packet_filter.Rule:
+    if inputs["type"] != "ingress" or "cidrIp" not in inputs:
+        raise SandboxError("the sandbox knows ingress rules with cidr_ip only")
+    first, last = (int(port) for port in inputs.get("portRange", "-1/-1").split("/"))
+    return packet_filter.Rule(
+        protocol=inputs["ipProtocol"],
+        first_port=1 if first == -1 else first,
+        last_port=65535 if last == -1 else last,
+        source=inputs["cidrIp"],
+        policy=inputs.get("policy", "accept"),
+        priority=inputs.get("priority", 1),
+    )
+
+
+def _key_pair(cloud: Cloud) -> Kind:
+    def create(entry: Entry, _say: Say, _seconds: float | None) -> Made:
+        inputs = values.unwrapped(entry.inputs)
+        return Made({"fingerPrint": cloud.import_key(inputs["keyPairName"], inputs["publicKey"])})
+
+    return Kind(
+        # A changed public_key is accepted and does nothing, as with the real provider.
+        replaces=frozenset({"keyPairName", "keyNamePrefix", "keyFile"}),
+        new_id=lambda token: f"key-{token[:16]}",
+        create=create,
+        update=_keep_outputs,
+        delete=lambda entry, _say: cloud.delete_key(values.unwrapped(entry.inputs)["keyPairName"]),
+    )
+
+
+def _instance(cloud: Cloud) -> Kind:
+    def create(entry: Entry, say: Say, _seconds: float | None) -> Made:
+        inputs = values.unwrapped(entry.inputs)
+        addresses = cloud.run_instance(
+            entry.id,
+            image=inputs["imageId"],
+            vswitch=inputs["vswitchId"],
+            group=_only_group(inputs),
+            key=inputs["keyName"],
+            user_data=inputs.get("userData", ""),
+            public=inputs.get("internetMaxBandwidthOut", 0) > 0,
+            say=say,
+        )
+        return Made({**addresses, "status": "Running"})
+
+    def update(old: Entry, goal: Entry, _say: Say, _seconds: float | None) -> Made:
+        inputs, before = values.unwrapped(goal.inputs), values.unwrapped(old.inputs)
+        for key in ("imageId", "userData"):
+            if inputs.get(key) != before.get(key):
+                raise SandboxError(f"the sandbox cannot change {key} of a running instance")
+        cloud.modify_instance(
+            old.id, vswitch=inputs["vswitchId"], group=_only_group(inputs), key=inputs["keyName"]
+        )
+        return Made(old.outputs)
+
+    return Kind(
+        replaces=frozenset(
+            {
+                "availabilityZone",
+                "systemDiskCategory",
+                "systemDiskEncrypted",
+                "spotStrategy",
+                "securityEnhancementStrategy",
+                "dedicatedHostId",
+                "hpcClusterId",
+                "ipv6AddressCount",
+            }
+        ),
+        new_id=lambda token: f"i-{token[:20]}",
+        create=create,
+        update=update,
+        delete=lambda entry, _say: cloud.delete_instance(entry.id),
+    )
+
+
+def _only_group(inputs: dict[str, Any]) -> str:
+    groups: list[str] = inputs["securityGroups"]
+    if len(groups) != 1:
+        raise SandboxError("an instance of the sandbox is in exactly one security group")
+    return groups[0]
+
+
+def _keep_outputs(old: Entry, _goal: Entry, _say: Say, _seconds: float | None) -> Made:
+    return Made(old.outputs)
+
+
+def _zones(cloud: Cloud) -> dict[str, Any]:
+    zones = cloud.zones()
+    return {
+        "id": "zones",
+        "ids": zones,
+        "zones": [
+            {
+                "id": zone,
+                "localName": zone,
+                "availableDiskCategories": ["cloud_essd"],
+                "availableInstanceTypes": [],
+                "availableResourceCreations": ["VSwitch", "Instance"],
+                "multiZoneIds": [],
+                "slbSlaveZoneIds": [],
+            }
+            for zone in zones
+        ],
+    }
+
+
+def _images(cloud: Cloud, arguments: dict[str, Any]) -> dict[str, Any]:
+    found = cloud.images(arguments.get("nameRegex", ""))
+    return {
+        "id": "images",
+        "ids": found,
+        "images": [{"id": image, "imageId": image, "name": image, "osType": "linux"} for image in found],
+    }
+
+
+def _vswitches(cloud: Cloud, arguments: dict[str, Any]) -> dict[str, Any]:
+    found = {vswitch_id: cloud.vswitch(vswitch_id) for vswitch_id in arguments.get("ids", [])}
+    return {
+        "id": "vswitches",
+        "ids": [vswitch_id for vswitch_id, vswitch in found.items() if vswitch],
+        "vswitches": [
+            {
+                "id": vswitch_id,
+                "vswitchId": vswitch_id,
+                "vpcId": vswitch["network"],
+                "cidrBlock": vswitch["cidr"],
+                "zoneId": vswitch["zone"],
+            }
+            for vswitch_id, vswitch in found.items()
+            if vswitch
+        ],
+    }
