@@ -1,0 +1,1 @@
+"""The cloud on this machine: instances are systemd containers, security groups nftables rules."""

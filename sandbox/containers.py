@@ -1,0 +1,387 @@
+"""Instances as systemd containers, networks as podman bridges.
+
+An instance gets its user data through cloud-init's NoCloud seed: a folder of its own, mounted read-only. Its
+private address is fixed when it is created, so that a stop, a start or a reboot of this machine keeps it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import json
+import os
+import resource
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from sandbox.errors import SandboxError
+from sandbox.pip_settings import pip_settings
+from sandbox.programs import run, succeeds
+
+State = Literal["running", "stopped", "absent"]
+
+# Ours, beside the labels an instance is given: what start, remove and private_address need to know again.
+_ADDRESS = "flask-on-ecs.sandbox.address"
+_NETWORK = "flask-on-ecs.sandbox.network"
+_SEED = "flask-on-ecs.sandbox.seed"
+_CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+_STOP_SECONDS = 20
+_RETRY = "Run it again; if it fails again, see: podman ps -a"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What an instance is made of.
+
+    `user_data` as cloud-init takes it, at most 32 KiB; `public_keys` as lines of an authorized_keys file, for root;
+    `labels` for finding it again with `owned`; `memory_mib` and `cpus` as limits, where the kernel can set them.
+    """
+
+    name: str
+    image: str
+    network: str
+    user_data: bytes
+    instance_id: str
+    hostname: str
+    public_keys: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    memory_mib: int | None = None
+    cpus: float | None = None
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A network as this machine's kernel knows it: the name of its bridge and its subnet in CIDR notation."""
+
+    interface: str
+    subnet: str
+
+
+def create_network(name: str, labels: Mapping[str, str]) -> None:
+    """Create the network unless it is there.
+
+    Raises:
+        SandboxError: podman could not.
+    """
+    if succeeds(["podman", "network", "exists", name]):
+        return
+    # Without podman's own name server: instances ask the servers that this machine asks.
+    run(
+        ["podman", "network", "create", "--disable-dns", *_label_options(labels), name],
+        doing=f"create the network {name}",
+        advice="Look for a network in its way: podman network ls",
+    )
+
+
+def remove_network(name: str) -> None:
+    """Remove the network if it is there; its instances have to be removed before.
+
+    Raises:
+        SandboxError: an instance is still in it, or podman could not.
+    """
+    if succeeds(["podman", "network", "exists", name]):
+        run(
+            ["podman", "network", "rm", name],
+            doing=f"remove the network {name}",
+            advice=f"See what is in it: podman ps -a --filter network={name}",
+        )
+
+
+def bridge(network: str) -> Bridge:
+    """Return the bridge of a network, which exists in the kernel only while an instance in it runs.
+
+    Raises:
+        SandboxError: there is no such network.
+    """
+    inspected = run(
+        ["podman", "network", "inspect", network],
+        doing=f"look at the network {network}",
+        advice="Bring the stack up again; it creates its network.",
+    )
+    facts = json.loads(inspected)[0]
+    return Bridge(interface=facts["network_interface"], subnet=facts["subnets"][0]["subnet"])
+
+
+def create(instance: Instance, seeds: Path) -> None:
+    """Create the instance, stopped, with its seed in `seeds`/<name>.
+
+    What has its name already (from a run that was killed) is removed first, disk and all.
+
+    Raises:
+        SandboxError: no such image or network, or podman could not.
+    """
+    remove(instance.name, seeds)
+    seed = seeds / instance.name
+    seed.mkdir(mode=0o700, parents=True)
+    options = _write_seed(instance, seed.resolve())
+    with _one_at_a_time(seeds):
+        address = _free_address(instance.network)
+        labels = {
+            **instance.labels,
+            _ADDRESS: address,
+            _NETWORK: instance.network,
+            _SEED: str(seed.resolve()),
+        }
+        run(
+            [
+                *("podman", "create", "--name", instance.name, "--hostname", instance.hostname),
+                *("--network", f"{instance.network}:ip={address}"),
+                *_system_options(),
+                *_label_options(labels),
+                *_limit_options(instance),
+                *options,
+                *(instance.image, "/lib/systemd/systemd"),
+            ],
+            doing=f"create the instance {instance.name}",
+            advice=_RETRY,
+        )
+
+
+def start(name: str) -> None:
+    """Start the instance unless it runs, and let its bridge take what comes from a loopback address.
+
+    Raises:
+        SandboxError: there is no such instance, or podman could not.
+    """
+    run(["podman", "start", name], doing=f"start the instance {name}", advice=_RETRY)
+    _admit_loopback(name)
+
+
+def stop(name: str) -> None:
+    """Shut the instance down, as `systemctl poweroff` does; killed after 20 s. One that is stopped stays so.
+
+    Raises:
+        SandboxError: there is no such instance, or podman could not.
+    """
+    run(
+        ["podman", "stop", "--time", str(_STOP_SECONDS), name],
+        doing=f"stop the instance {name}",
+        advice=_RETRY,
+    )
+
+
+def reboot(name: str) -> None:
+    """Shut the instance down and start it again; its disk and its address stay.
+
+    Raises:
+        SandboxError: there is no such instance, or podman could not.
+    """
+    stop(name)
+    start(name)
+
+
+def remove(name: str, seeds: Path | None = None) -> None:
+    """Remove the instance with its disk and its seed; nothing happens when it is not there.
+
+    `seeds` finds the seed that a killed `create` has left without an instance.
+
+    Raises:
+        SandboxError: podman could not.
+    """
+    labels = _labels(name)
+    left = [Path(labels[_SEED])] if labels and _SEED in labels else []
+    left += [seeds / name] if seeds else []
+    # The seed first: killed in between, the next call still knows both.
+    for seed in left:
+        if seed.name == name:
+            shutil.rmtree(seed, ignore_errors=True)
+    run(
+        ["podman", "rm", "--force", "--ignore", "--volumes", "--time", "0", name],
+        doing=f"remove the instance {name}",
+        advice=_RETRY,
+    )
+
+
+def state(name: str) -> State:
+    """Return whether the instance runs, is stopped (also: half started), or is not there."""
+    facts = _inspect(name)
+    if facts is None:
+        return "absent"
+    return "running" if facts["State"]["Status"] == "running" else "stopped"
+
+
+def private_address(name: str) -> str:
+    """Return the instance's IPv4 address in its network, fixed for its life.
+
+    Raises:
+        SandboxError: there is no such instance.
+    """
+    labels = _labels(name)
+    if labels is None or _ADDRESS not in labels:
+        raise SandboxError(f"There is no instance {name}.\nBring the stack up again to create it.")
+    return labels[_ADDRESS]
+
+
+def logs(name: str, lines: int) -> str:
+    """Return the last `lines` of the instance's journal and of cloud-init's output, for an error message.
+
+    Of a stopped instance: of its console. "" when there is nothing to read.
+    """
+    now = state(name)
+    if now == "absent":
+        return ""
+    if now == "stopped":
+        return _read(["podman", "logs", "--tail", str(lines), name])
+    journal = ["journalctl", "--no-pager", "--quiet", "--output=short", f"--lines={lines}"]
+    output = ["tail", f"--lines={lines}", "/var/log/cloud-init-output.log"]
+    return _read(["podman", "exec", name, *journal]) + _read(["podman", "exec", name, *output])
+
+
+def owned(label: str, value: str) -> list[str]:
+    """Return the names of all instances, running or not, that carry the label."""
+    listed = run(
+        ["podman", "ps", "--all", "--filter", f"label={label}={value}", "--format", "{{.Names}}"],
+        doing="list the sandbox's instances",
+        advice=_RETRY,
+    )
+    return sorted(listed.split())
+
+
+def owned_networks(label: str, value: str) -> list[str]:
+    """Return the names of all networks that carry the label."""
+    listed = run(
+        ["podman", "network", "ls", "--filter", f"label={label}={value}", "--format", "{{.Name}}"],
+        doing="list the sandbox's networks",
+        advice="See: podman network ls",
+    )
+    return sorted(listed.split())
+
+
+def _write_seed(instance: Instance, seed: Path) -> list[str]:
+    """Write what the instance reads from this machine, and return podman's options that mount it."""
+    cloud = seed / "nocloud"
+    cloud.mkdir(mode=0o700)
+    meta_data = {
+        "instance-id": instance.instance_id,
+        "local-hostname": instance.hostname,
+        "public-keys": list(instance.public_keys),
+    }
+    _write(cloud / "meta-data", yaml.safe_dump(meta_data).encode(), 0o600)
+    _write(cloud / "user-data", instance.user_data, 0o600)
+    pip = pip_settings(os.environ, Path.home())
+    # Readable by every account in the instance; on this machine the folder around it is not.
+    _write(seed / "pip.conf", pip.content.encode(), 0o644)
+    mounts = {
+        str(cloud): "/var/lib/cloud/seed/nocloud",
+        str(seed / "pip.conf"): "/etc/pip.conf",
+        _CA_BUNDLE: _CA_BUNDLE,
+        **pip.mounts,
+    }
+    return [option for source, target in mounts.items() for option in ("--volume", f"{source}:{target}:ro")]
+
+
+def _write(file: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        os.fchmod(stream.fileno(), mode)
+        stream.write(content)
+
+
+def _system_options() -> list[str]:
+    """What lets systemd, sshd and cloud-init run unmodified."""
+
+    def limit(name: str, which: int, most: int) -> list[str]:
+        hard = resource.getrlimit(which)[1]
+        value = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        return ["--ulimit", f"{name}={value}:{value}"]
+
+    return [
+        *("--runtime", "runc", "--systemd", "always", "--stop-signal", "SIGRTMIN+3"),
+        *("--stop-timeout", str(_STOP_SECONDS)),
+        # podman's own default is more than this machine may allow, and then nothing starts.
+        *limit("nofile", resource.RLIMIT_NOFILE, 65536),
+        *limit("nproc", resource.RLIMIT_NPROC, 16384),
+        # sshd ends a login that it cannot write to the audit log, where the kernel has one.
+        *("--cap-add", "AUDIT_WRITE"),
+        # The console: a file with the container, not lines in this machine's journal.
+        *("--log-driver", "k8s-file", "--log-opt", "max-size=1mb"),
+    ]
+
+
+def _limit_options(instance: Instance) -> list[str]:
+    options = []
+    if instance.memory_mib is not None:
+        options += ["--memory", f"{instance.memory_mib}m"]
+    if instance.cpus is not None:
+        options += ["--cpus", str(instance.cpus)]
+    return options
+
+
+def _label_options(labels: Mapping[str, str]) -> list[str]:
+    return [option for key, value in labels.items() for option in ("--label", f"{key}={value}")]
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Hold the folder itself locked, which leaves no lock file behind."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _free_address(network: str) -> str:
+    """The lowest address of the network that no instance has, not its gateway either."""
+    subnet = ipaddress.ip_network(bridge(network).subnet)
+    listed = run(
+        ["podman", "ps", "--all", "--filter", f"label={_NETWORK}={network}", "--format", "json"],
+        doing=f"list the instances in the network {network}",
+        advice=_RETRY,
+    )
+    taken = {entry["Labels"][_ADDRESS] for entry in json.loads(listed)}
+    hosts = subnet.hosts()
+    next(hosts)  # podman's gateway
+    for host in hosts:
+        if str(host) not in taken:
+            return str(host)
+    raise SandboxError(
+        f"The network {network} ({subnet}) is full.\nRemove instances that are no longer needed."
+    )
+
+
+def _admit_loopback(name: str) -> None:
+    """Let packets of 127.0.0.0/8 pass the bridge: the public addresses are such, and so are their callers.
+
+    The setting goes with the bridge, which goes with the last running instance of the network.
+    """
+    labels = _labels(name) or {}
+    interface = bridge(labels[_NETWORK]).interface
+    setting = Path(f"/proc/sys/net/ipv4/conf/{interface}/route_localnet")
+    try:
+        setting.write_text("1")
+    except OSError as error:
+        raise SandboxError(
+            f"Could not open the bridge of the instance {name} to loopback addresses: {setting}: {error.strerror}.\n"
+            "Run as root on a machine whose /proc/sys can be written."
+        ) from error
+
+
+def _inspect(name: str) -> dict[str, Any] | None:
+    if not succeeds(["podman", "container", "exists", name]):
+        return None
+    inspected = run(
+        ["podman", "container", "inspect", name], doing=f"look at the instance {name}", advice=_RETRY
+    )
+    facts: dict[str, Any] = json.loads(inspected)[0]
+    return facts
+
+
+def _labels(name: str) -> dict[str, str] | None:
+    facts = _inspect(name)
+    return None if facts is None else dict(facts["Config"]["Labels"] or {})
+
+
+def _read(command: Sequence[str]) -> str:
+    """What the command prints; "" when it fails, since it is asked for an error message already."""
+    try:
+        return run(command, doing="read an instance's log", advice="")
+    except SandboxError:
+        return ""
