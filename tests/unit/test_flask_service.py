@@ -1,0 +1,184 @@
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from components.flask_service import FlaskService
+from components.server import Server
+from render.host_files import HostSettings
+from render.profiles import PROFILES
+from render.release import application_release
+from settings import ServerSettings
+from tests.unit.recorder import COMMAND, COPY, INSTANCE, UNKNOWN, Record, Secret, plain_texts, run
+
+SERVER = ServerSettings(
+    profile=PROFILES["debian12"],
+    image_id="m-1",
+    instance_type="ecs.e-c1m2.large",
+    system_disk_size=40,
+    bandwidth_mbps=5,
+    public_key=None,
+    private_key=None,
+    python="system",
+    python_mirror=None,
+)
+TOKEN = "s3cr3t-of-the-test"
+
+
+def host(address: str) -> HostSettings:
+    return HostSettings(
+        profile=PROFILES["debian12"],
+        server_names=(address,),
+        has_domain=False,
+        module="app",
+        callable="app",
+        processes=2,
+        threads=16,
+        socket="unix",
+        health_path="/",
+        client_max_body_size="16m",
+    )
+
+
+@pytest.fixture
+def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An application, beside which the archives are written."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "application"
+    folder.mkdir()
+    (folder / "app.py").write_text("app = None\n")
+    (folder / "requirements.txt").write_text("flask\n")
+    return folder
+
+
+def service(
+    application: Path, *, domain: str | None = None, token: str = TOKEN, preview: bool = False
+) -> Record:
+    def program() -> None:
+        server = Server(
+            "web",
+            {
+                "settings": SERVER,
+                "vswitch_id": "vsw-1",
+                "security_group_id": "sg-1",
+                "reachable_after": [],
+            },
+        )
+        made = FlaskService(
+            "site",
+            {
+                "server": server,
+                "host": host,
+                "release": application_release(application, "app", "app"),
+                "environment": pulumi.Output.secret({"TOKEN": token}),
+                "domain": domain,
+            },
+        )
+        pulumi.export("url", made.url)
+        pulumi.export("release", made.release_id)
+
+    return run(program, preview=preview)
+
+
+def test_both_archives_are_copied_named_by_their_content(application: Path) -> None:
+    record = service(application)
+    kinds = {}
+    for copy in record.created(COPY):
+        archive = Path(copy.inputs["source"]["path"])
+        assert copy.inputs["remotePath"] == f"/var/lib/flask/incoming/{archive.name}"
+        with tarfile.open(fileobj=io.BytesIO(archive.read_bytes())) as tar:
+            kinds[archive.name.partition("-")[0]] = set(tar.getnames())
+    assert kinds["release"] == {"app/app.py", "app/requirements.txt", "requirements.txt", "release.json"}
+    assert "etc/nginx/nginx.conf" in kinds["host"]
+
+
+def test_copies_come_after_readiness_and_again_on_a_new_instance(application: Path) -> None:
+    record = service(application)
+    instance = record.one(INSTANCE)
+    assert len(record.created(COPY)) == 2
+    for copy in record.created(COPY):
+        assert copy.inputs["triggers"] == [f"{instance.name}-id"]
+        assert copy.deleted_with == instance.name
+        assert copy.parent == "site"
+        assert "web-ready" in copy.dependencies
+
+
+def test_commands_run_again_on_new_content_and_on_a_new_instance(application: Path) -> None:
+    record = service(application)
+    instance = record.one(INSTANCE)
+    for copied, ran in (("site-host-files", "site-configure"), ("site-application", "site-release")):
+        copy, command = record.named(copied), record.named(ran)
+        digest = copy.inputs["remotePath"].removesuffix(".tar.gz").rpartition("-")[2]
+        assert command.inputs["triggers"] == [f"{instance.name}-id", digest]
+        assert copy.name in command.dependencies
+        assert digest in command.inputs["create"]
+        assert command.deleted_with == instance.name
+        assert "delete" not in command.inputs
+
+
+def test_the_release_comes_after_the_configuration(application: Path) -> None:
+    record = service(application)
+    release = record.named("site-release")
+    assert "site-configure" in release.dependencies
+    assert {"web-ready", "site-host-files", "site-application"} <= record.before(release)
+
+
+def test_an_edited_application_is_a_release_and_not_a_configuration(application: Path) -> None:
+    before = service(application)
+    (application / "app.py").write_text("app = 1\n")
+    after = service(application)
+
+    def content(record: Record, name: str) -> object:
+        return record.named(name).inputs["triggers"][1]
+
+    assert content(before, "site-release") != content(after, "site-release")
+    assert content(before, "site-configure") == content(after, "site-configure")
+
+
+def test_the_environment_travels_on_stdin_as_a_secret(application: Path) -> None:
+    record = service(application)
+    stdin = record.named("site-release").inputs["stdin"]
+    assert isinstance(stdin, Secret)
+    assert json.loads(stdin.value) == {"env": {"TOKEN": TOKEN}}
+    for resource in record.resources:
+        assert not [text for text in plain_texts(resource.inputs) if TOKEN in text], resource.name
+    for archive in Path(".build").iterdir():
+        with tarfile.open(archive) as tar:
+            for entry in tar:
+                file = tar.extractfile(entry)
+                assert file is not None
+                assert TOKEN.encode() not in file.read()
+
+
+def test_no_command_line_holds_the_environment(application: Path) -> None:
+    assert (
+        service(application, token="one").named("site-release").inputs["create"]
+        == service(application, token="other").named("site-release").inputs["create"]
+    )
+
+
+def test_connections_are_pinned_and_give_up_soon(application: Path) -> None:
+    record = service(application)
+    pinned = record.one(COMMAND, "web-ready").inputs["connection"].value["hostKey"]
+    for resource in [*record.created(COPY), *record.created(COMMAND)]:
+        connection = resource.inputs["connection"].value
+        assert connection["hostKey"] == pinned
+        if resource.name != "web-ready":  # it alone waits without limit
+            assert connection["dialErrorLimit"] == 10
+
+
+def test_url_and_release_are_plain_outputs(application: Path) -> None:
+    assert service(application).exports == {"url": "http://203.0.113.10", "release": "3f2a9c01b7de-9ab3e2"}
+    assert service(application, domain="www.example.com").exports["url"] == "http://www.example.com"
+
+
+def test_a_preview_writes_no_host_archive_for_an_address_nobody_knows(application: Path) -> None:
+    record = service(application, preview=True)
+    assert record.named("site-host-files").inputs["source"] == UNKNOWN
+    assert record.named("site-configure").inputs["triggers"] == [UNKNOWN, UNKNOWN]
+    assert record.exports["url"] == UNKNOWN
+    assert record.exports["release"] == UNKNOWN
+    assert [archive.name.partition("-")[0] for archive in Path(".build").iterdir()] == ["release"]
