@@ -30,6 +30,9 @@ PROJECT_FILE = Path(__file__).with_name("Pulumi.yaml")
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 # RFC 1123 labels; at least one dot, since nothing else is reachable from the internet.
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+_PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+# By these a module can define a name that its text does not show.
+_DEFINERS = frozenset(("__getattr__", "exec", "globals", "setattr", "vars"))
 # What the launcher of a slot sets itself, and what would change how its Python starts.
 _RESERVED_ENV = re.compile(
     r"FLASK_(SLOT|RELEASE)\w*|UWSGI_\w*|PATH|HOME|USER|LD_\w+|PYTHON(PATH|HOME|STARTUP)|NOTIFY_SOCKET"
@@ -161,9 +164,9 @@ def _network(values: _Values) -> NetworkSettings:
     try:
         vpc_cidr = ipaddress.IPv4Network(cidr)
     except ValueError as error:
-        _refuse("vpcCidr", cidr, f"an IPv4 network such as 10.64.0.0/16 ({error})")
+        _refuse("vpcCidr", cidr, "an IPv4 network such as 10.64.0.0/16", error)
     # Ranges the VPC API takes: its documentation allows /8 to /28 inside the private blocks.
-    if not (vpc_cidr.is_private and 8 <= vpc_cidr.prefixlen <= 28):
+    if not (8 <= vpc_cidr.prefixlen <= 28 and any(map(vpc_cidr.subnet_of, _PRIVATE))):
         _refuse("vpcCidr", cidr, "a private IPv4 network of /8 to /28, such as 10.64.0.0/16")
     vswitch_id, zone = values.optional("vswitchId"), values.optional("zone")
     if vswitch_id and not re.fullmatch(r"vsw-[a-z0-9]+", vswitch_id):
@@ -265,7 +268,7 @@ def _openssh(key: Any) -> bytes:
 def _application(values: _Values, folder: Path) -> ApplicationSettings:
     path = (folder / values.text("appPath")).resolve()
     if not path.is_dir():
-        _refuse("appPath", values.text("appPath"), f"a folder; there is none at {path}")
+        _refuse("appPath", values.text("appPath"), "a folder", f"there is none at {path}")
     python_path = values.text("pythonPath")
     source = (path / python_path).resolve()
     if not source.is_dir() or not source.is_relative_to(path):
@@ -312,14 +315,14 @@ def _check_callable(file: Path, module: str, callable_: str) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             return
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        if isinstance(node, ast.Name) and (isinstance(node.ctx, ast.Store) or node.id in _DEFINERS):
             names.add(node.id)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names.update(alias.asname or alias.name.split(".")[0] for alias in node.names)
     name = callable_.removesuffix("()")
-    if name in names or names & {"__getattr__", "globals"}:
+    if name in names or names & _DEFINERS:
         return
     likely = sorted(names & {"app", "application", "create_app", "make_app", "server"})
     hint = f"; it defines {', '.join(likely)}" if likely else ""
@@ -354,7 +357,7 @@ def _environment(values: _Values) -> pulumi.Output[dict[str, str]]:
         for name, value in variables.items():
             place = f"{key}.{name}"
             if not re.fullmatch(_IDENTIFIER, name):
-                _refuse(key, name, "names of letters, digits and _")
+                raise pulumi.RunError(f"{place}: the name of a variable holds letters, digits and _ only.")
             if _RESERVED_ENV.fullmatch(name):
                 raise pulumi.RunError(f"{place}: {name} is set by the server itself; choose another name.")
             if name in merged:
@@ -440,8 +443,7 @@ class _Values:
     def mapping(self, key: str) -> dict[str, Any]:
         value = self.structure(key)
         if not isinstance(value, dict):
-            shown = "[secret]" if key == "secrets" else value
-            _refuse(key, shown, "a mapping of names to values")
+            _refuse(key, "[secret]" if key == "secrets" else value, "a mapping of names to values")
         return value
 
 
@@ -452,9 +454,10 @@ def _cidrs(values: _Values, key: str) -> tuple[str, ...]:
     networks: list[str] = []
     for entry in entries:
         try:
-            network = str(ipaddress.IPv4Network(entry))
-        except (ValueError, TypeError) as error:
-            _refuse(key, entry, f"IPv4 networks such as 203.0.113.7/32 ({error})")
+            # A number would be taken for an address: 5 for 0.0.0.5.
+            network = str(ipaddress.IPv4Network(entry if isinstance(entry, str) else json.dumps(entry)))
+        except ValueError as error:
+            _refuse(key, entry, "IPv4 networks such as 203.0.113.7/32", error)
         if network in networks:
             _refuse(key, entry, "each network once")
         networks.append(network)
@@ -475,10 +478,13 @@ def _one_of(values: _Values, key: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
+def _is_secret(key: str) -> bool:
+    full = f"{pulumi.get_project()}:{key}"
+    return runtime_config.is_config_secret(full) or full in runtime_config.get_config_secret_keys_env()
+
+
 def _require_secret(key: str) -> None:
-    project = pulumi.get_project()
-    full = f"{project}:{key}"
-    if not (runtime_config.is_config_secret(full) or full in runtime_config.get_config_secret_keys_env()):
+    if not _is_secret(key):
         raise pulumi.RunError(
             f"{key} stands in plain text in the stack's configuration; set it with --secret."
         )
@@ -488,6 +494,9 @@ def _alternatives(values: tuple[str, ...]) -> str:
     return " or ".join(values)
 
 
-def _refuse(key: str, value: object, allowed: str) -> NoReturn:
+def _refuse(key: str, value: object, allowed: str, why: object = "") -> NoReturn:
+    """Raise the error; `why` may quote the value, and is left out with it where that was set with --secret."""
+    if _is_secret(key):
+        value, why = "[secret]", ""
     shown = value if isinstance(value, str) else json.dumps(value)
-    raise pulumi.RunError(f"{key} is {shown!r}; allowed: {allowed}")
+    raise pulumi.RunError(f"{key} is {shown!r}; allowed: {allowed}" + (f" ({why})" if why else ""))

@@ -1,0 +1,382 @@
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+import settings
+from tests.unit.recorder import Secret, ed25519, run
+
+ADMIN = {"adminCidrs": '["203.0.113.7/32"]'}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with an application in `app`, whose module is `app` and callable `app`."""
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / "app.py").write_text("from flask import Flask\n\napp = Flask(__name__)\n")
+    (folder / "requirements.txt").write_text("flask\n")
+    return tmp_path
+
+
+def load(
+    project: Path, config: Mapping[str, str] | None = None, secrets: Sequence[str] = ()
+) -> settings.Settings:
+    loaded: list[settings.Settings] = []
+    run(lambda: loaded.append(settings.load(project)), config={**ADMIN, **(config or {})}, secrets=secrets)
+    return loaded[0]
+
+
+def refusal(project: Path, config: Mapping[str, str], secrets: Sequence[str] = ()) -> str:
+    with pytest.raises(pulumi.RunError) as error:
+        load(project, config, secrets)
+    return str(error.value)
+
+
+def environment(project: Path, config: Mapping[str, str], secrets: Sequence[str] = ()) -> dict[str, str]:
+    record = run(
+        lambda: pulumi.export("environment", settings.load(project).application.environment),
+        config={**ADMIN, **config},
+        secrets=secrets,
+    )
+    exported = record.exports["environment"]
+    assert isinstance(exported, Secret)
+    found: dict[str, str] = exported.value
+    return found
+
+
+def test_defaults(project: Path) -> None:
+    loaded = load(project)
+    assert str(loaded.network.vpc_cidr) == "10.64.0.0/16"
+    assert (loaded.network.zone, loaded.network.vswitch_id) == (None, None)
+    assert loaded.firewall.admin_cidrs == ("203.0.113.7/32",)
+    assert loaded.firewall.web_cidrs == ("0.0.0.0/0",)
+    server = loaded.server
+    assert (server.profile.name, server.python, server.python_mirror) == ("centos7", "standalone", None)
+    assert (server.instance_type, server.system_disk_size, server.bandwidth_mbps) == (
+        "ecs.e-c1m2.large",
+        40,
+        5,
+    )
+    assert (server.image_id, server.public_key, server.private_key) == (None, None, None)
+    application = loaded.application
+    assert application.path == project / "app"
+    assert (application.python_path, application.module, application.callable) == (".", "app", "app")
+    assert (application.processes, application.threads, application.socket) == (2, 16, "unix")
+    assert application.health_path == "/"
+    assert (loaded.web.domain, loaded.web.client_max_body_size) == (None, "16m")
+    assert environment(project, {}) == {}
+
+
+def test_every_key_reaches_the_settings(project: Path) -> None:
+    (project / "site" / "src" / "shop").mkdir(parents=True)
+    (project / "site" / "src" / "shop" / "wsgi.py").write_text("def create_app(): ...\n")
+    private, public = ed25519()
+    loaded = load(
+        project,
+        {
+            "target": "sandbox",
+            "vpcCidr": "192.168.0.0/20",
+            "zone": "cn-hangzhou-k",
+            "adminCidrs": '["203.0.113.7/32", "198.51.100.0/24"]',
+            "webCidrs": '["192.0.2.0/24"]',
+            "os": "debian12",
+            "imageId": "m-bp1abc",
+            "instanceType": "ecs.c7.large",
+            "systemDiskSize": "100",
+            "bandwidthMbps": "20",
+            "publicKey": f"{public} somebody@somewhere\n",
+            "privateKey": private,
+            "python": "system",
+            "pythonMirror": "https://mirror.example.com/python/",
+            "appPath": "site",
+            "pythonPath": "src",
+            "module": "shop.wsgi",
+            "callable": "create_app()",
+            "processes": "3",
+            "threads": "1",
+            "socket": "127.0.0.1:9000",
+            "healthPath": "/healthz?full=1",
+            "domain": "www.example.com",
+            "clientMaxBodySize": "512k",
+        },
+        secrets=["privateKey"],
+    )
+    assert str(loaded.network.vpc_cidr) == "192.168.0.0/20"
+    assert loaded.network.zone == "cn-hangzhou-k"
+    assert loaded.firewall == settings.FirewallSettings(
+        ("203.0.113.7/32", "198.51.100.0/24"), ("192.0.2.0/24",)
+    )
+    server = loaded.server
+    assert server.profile.name == "debian12"
+    assert (server.image_id, server.instance_type) == ("m-bp1abc", "ecs.c7.large")
+    assert (server.system_disk_size, server.bandwidth_mbps) == (100, 20)
+    assert server.public_key == f"{public} somebody@somewhere"
+    assert server.private_key is not None
+    assert (server.python, server.python_mirror) == ("system", "https://mirror.example.com/python")
+    application = loaded.application
+    assert application.path == project / "site"
+    assert (application.python_path, application.module) == ("src", "shop.wsgi")
+    assert (application.callable, application.processes, application.threads) == ("create_app()", 3, 1)
+    assert (application.socket, application.health_path) == ("127.0.0.1:9000", "/healthz?full=1")
+    assert loaded.web == settings.WebSettings("www.example.com", "512k")
+
+
+def test_the_blog_posts_own_values(project: Path) -> None:
+    """socket = 127.0.0.1:8080, module and callable, processes = 4, threads = 2, server_name = the public address."""
+    (project / "app" / "uwsgi_app.py").write_text("app = object()\n")
+    host = load(
+        project,
+        {
+            "socket": "127.0.0.1:8080",
+            "module": "uwsgi_app",
+            "callable": "app",
+            "processes": "4",
+            "threads": "2",
+        },
+    ).host("203.0.113.10")
+    assert (host.socket, host.module, host.callable) == ("127.0.0.1:8080", "uwsgi_app", "app")
+    assert (host.processes, host.threads) == (4, 2)
+    assert (host.server_names, host.has_domain) == (("203.0.113.10",), False)
+
+
+def test_a_domain_is_the_server_name(project: Path) -> None:
+    host = load(project, {"domain": "www.example.com"}).host("203.0.113.10")
+    assert (host.server_names, host.has_domain) == (("www.example.com",), True)
+
+
+WRONG = [
+    ("target", "aws", "alicloud or sandbox"),
+    ("vpcCidr", "10.64.0.0", "a private IPv4 network of /8 to /28"),
+    ("vpcCidr", "10.64.0.1/16", "host bits set"),
+    ("vpcCidr", "10.64.0.0/29", "a private IPv4 network of /8 to /28"),
+    ("vpcCidr", "8.8.0.0/16", "a private IPv4 network of /8 to /28"),
+    ("vpcCidr", "127.0.0.0/16", "a private IPv4 network of /8 to /28"),
+    ("vpcCidr", "169.254.0.0/16", "a private IPv4 network of /8 to /28"),
+    ("vpcCidr", "fd00::/16", "an IPv4 network"),
+    ("zone", "Hangzhou", "a zone id such as cn-hangzhou-h"),
+    ("vswitchId", "sw-1", "the id of a vswitch"),
+    ("adminCidrs", "203.0.113.7/32", "a list of networks"),
+    ("adminCidrs", '["me"]', "IPv4 networks such as 203.0.113.7/32"),
+    ("adminCidrs", "[5]", "IPv4 networks such as 203.0.113.7/32"),
+    ("adminCidrs", '["203.0.113.7/32", "203.0.113.7"]', "each network once"),
+    ("webCidrs", "[]", "at least one network"),
+    ("webCidrs", '["::/0"]', "IPv4 networks"),
+    ("os", "centos8", "centos7 or debian12"),
+    ("imageId", "m 1", "the id of an ECS image"),
+    ("instanceType", "t3.micro", "an ECS instance type"),
+    ("systemDiskSize", "19", "a whole number from 20 to 2048"),
+    ("systemDiskSize", "2049", "a whole number from 20 to 2048"),
+    ("systemDiskSize", "40.5", "a whole number from 20 to 2048"),
+    ("bandwidthMbps", "0", "a whole number from 1 to 100"),
+    ("bandwidthMbps", "101", "a whole number from 1 to 100"),
+    ("publicKey", "ssh-ed25519 nonsense", "one line of an OpenSSH public key"),
+    ("python", "3.12", "standalone or system on centos7"),
+    ("pythonMirror", "ftp://mirror.example.com", "an http or https address"),
+    ("pythonMirror", "https://example.com/$(id)", "an http or https address"),
+    ("appPath", "nowhere", "a folder (there is none at"),
+    ("pythonPath", "nowhere", "a folder inside"),
+    ("pythonPath", "..", "a folder inside"),
+    ("module", "nowhere", "found there: app"),
+    ("module", "app.py", "a module in"),
+    ("module", "my-app", "a Python module name"),
+    ("callable", "application", "it defines app"),
+    ("callable", "app(1)", "a name such as app, or a factory call"),
+    ("processes", "0", "a whole number from 1 to 64"),
+    ("processes", "65", "a whole number from 1 to 64"),
+    ("processes", "two", "a whole number from 1 to 64"),
+    ("threads", "0", "a whole number from 1 to 64"),
+    ("threads", "65", "a whole number from 1 to 64"),
+    ("socket", "8080", "unix, or a loopback address and port"),
+    ("socket", "0.0.0.0:8080", "unix, or a loopback address and port"),
+    ("socket", "127.0.0.1:80", "1024 to 65534"),
+    ("socket", "127.0.0.1:65535", "1024 to 65534"),
+    ("socket", "127.0.0.1:8099", "not 8098 or 8099"),
+    ("socket", "127.0.0.1:8098", "not 8098 or 8099"),
+    ("env", "[]", "a mapping of names to values"),
+    ("healthPath", "healthz", "a path that begins with /"),
+    ("healthPath", "/a b", "a path that begins with /"),
+    ("domain", "localhost", "a host name in small letters"),
+    ("domain", "https://www.example.com", "a host name in small letters"),
+    ("domain", "www.example.com:8080", "a host name in small letters"),
+    ("clientMaxBodySize", "16 MB", "a number with k, m or g"),
+    ("clientMaxBodySize", "0", "a number with k, m or g"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "allowed"), WRONG)
+def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
+    project: Path, key: str, value: str, allowed: str
+) -> None:
+    message = refusal(project, {key: value})
+    assert message.startswith(f"{key} is ")
+    wrong: Any = value
+    if value.startswith("[") and value != "[]":
+        wrong = json.loads(value)[-1]
+    assert str(wrong) in message
+    assert allowed in message
+    assert "\n" not in message
+
+
+def test_every_key_that_can_be_wrong_is_tried() -> None:
+    """A key that is added has to come with its refusal here; these two have tests of their own."""
+    keys = yaml.safe_load(settings.PROJECT_FILE.read_text())["config"].keys()
+    assert {key for key, _, _ in WRONG} == keys - {"privateKey", "secrets"}
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["vpcCidr", "os", "appPath", "pythonPath", "module", "callable", "processes", "socket", "healthPath"],
+)
+def test_an_empty_value_is_refused_where_there_is_no_unset(project: Path, key: str) -> None:
+    assert refusal(project, {key: ""}).startswith(f"{key} is ''; allowed: ")
+
+
+def test_unknown_keys_are_named_with_those_that_exist(project: Path) -> None:
+    message = refusal(project, {"instancetype": "ecs.c7.large", "proceses": "4"})
+    assert message.startswith(
+        "unknown configuration key instancetype, proceses; allowed: adminCidrs, appPath,"
+    )
+
+
+def test_without_administrators_the_way_to_set_them_is_shown(project: Path) -> None:
+    message = refusal(project, {"adminCidrs": "[]"})
+    assert message.startswith("adminCidrs is empty")
+    assert 'pulumi config set --path "adminCidrs[0]"' in message
+
+
+def test_a_vswitch_stands_in_a_zone_already(project: Path) -> None:
+    message = refusal(project, {"vswitchId": "vsw-bp1abc", "zone": "cn-hangzhou-h"})
+    assert message.startswith("zone is 'cn-hangzhou-h'; allowed: no value beside vswitchId")
+
+
+def test_debian_has_its_own_python_only(project: Path) -> None:
+    assert load(project, {"os": "debian12"}).server.python == "system"
+    assert refusal(project, {"os": "debian12", "python": "standalone"}) == (
+        "python is 'standalone'; allowed: system on debian12"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "callable_"),
+    [
+        ("app = 1", "app"),
+        ("def create_app(): ...", "create_app()"),
+        ("async def app(): ...", "app"),
+        ("class App: ...", "App"),
+        ("from shop import app", "app"),
+        ("from shop import application as app", "app"),
+        ("import shop.web", "shop"),
+        ("if True:\n    app: int = 1", "app"),
+        ("from shop import *", "app"),
+        ("globals()['app'] = 1", "app"),
+        ("def __getattr__(name): ...", "app"),
+        ("newer syntax ?", "app"),
+    ],
+)
+def test_callables_that_the_module_may_define_are_let_through(
+    project: Path, text: str, callable_: str
+) -> None:
+    (project / "app" / "app.py").write_text(text)
+    assert load(project, {"callable": callable_}).application.callable == callable_
+
+
+def test_a_module_may_be_a_package(project: Path) -> None:
+    (project / "app" / "shop").mkdir()
+    (project / "app" / "shop" / "__init__.py").write_text("def create_app(): ...\n")
+    assert load(project, {"module": "shop", "callable": "create_app()"}).application.module == "shop"
+    assert "found there: app, shop" in refusal(project, {"module": "shopp"})
+
+
+def test_env_and_secrets_are_one_secret_environment(project: Path) -> None:
+    config = {"env": '{"LEVEL": "info", "WORKERS": 3}', "secrets": '{"TOKEN": "s3cr3t"}'}
+    assert environment(project, config, ["secrets"]) == {"LEVEL": "info", "WORKERS": "3", "TOKEN": "s3cr3t"}
+
+
+@pytest.mark.parametrize("key", ["env", "secrets"])
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"MY-TOKEN": "s3cr3t"}, "{key}.MY-TOKEN: the name of a variable holds letters, digits and _ only."),
+        ({"TOKEN": ["s3cr3t"]}, "{key}.TOKEN is list; allowed: text (put it in quotes)."),
+        ({"TOKEN": True}, "{key}.TOKEN is bool; allowed: text (put it in quotes)."),
+        ({"TOKEN": "s3cr3t\0"}, "{key}.TOKEN holds a NUL byte, which no environment variable can."),
+        ({"FLASK_RELEASE": "s3cr3t"}, "{key}.FLASK_RELEASE: FLASK_RELEASE is set by the server itself"),
+        ({"UWSGI_PROCESSES": "4"}, "{key}.UWSGI_PROCESSES: UWSGI_PROCESSES is set by the server itself"),
+        ({"LD_PRELOAD": "x"}, "{key}.LD_PRELOAD: LD_PRELOAD is set by the server itself"),
+        ({"PYTHONPATH": "x"}, "{key}.PYTHONPATH: PYTHONPATH is set by the server itself"),
+    ],
+)
+def test_variables_that_cannot_be_set_are_named_without_their_value(
+    project: Path, key: str, variables: dict[str, object], message: str
+) -> None:
+    refused = refusal(project, {key: json.dumps(variables)}, [key])
+    assert refused.startswith(message.format(key=key))
+    assert "s3cr3t" not in refused
+
+
+def test_a_variable_stands_in_one_place(project: Path) -> None:
+    message = refusal(project, {"env": '{"TOKEN": "a"}', "secrets": '{"TOKEN": "s3cr3t"}'}, ["secrets"])
+    assert message == "secrets.TOKEN: TOKEN stands in env and in secrets; keep one."
+
+
+def test_secrets_in_plain_text_are_refused(project: Path) -> None:
+    message = refusal(project, {"secrets": '{"TOKEN": "s3cr3t"}'})
+    assert message == "secrets stands in plain text in the stack's configuration; set it with --secret."
+    private, public = ed25519()
+    message = refusal(project, {"publicKey": public, "privateKey": private})
+    assert message == "privateKey stands in plain text in the stack's configuration; set it with --secret."
+
+
+@pytest.mark.parametrize("value", ["s3cr3t", '"s3cr3t"', '["s3cr3t"]', "5"])
+def test_secrets_that_are_no_mapping_are_not_shown(project: Path, value: str) -> None:
+    message = refusal(project, {"secrets": value}, ["secrets"])
+    assert message == "secrets is '[secret]'; allowed: a mapping of names to values"
+
+
+@pytest.mark.parametrize("key", sorted({key for key, _, _ in WRONG}))
+def test_a_value_that_was_set_as_a_secret_is_never_shown(project: Path, key: str) -> None:
+    value = '["10.s3cr3t.0.0/8"]' if key.endswith("Cidrs") else "10.s3cr3t.0.0/8 "
+    message = refusal(project, {key: value}, [key])
+    assert message.startswith(f"{key} is '[secret]'; allowed: ")
+    assert "s3cr3t" not in message
+
+
+def test_a_private_key_is_checked_without_being_shown(project: Path) -> None:
+    _, public = ed25519()
+    other, _ = ed25519()
+    secret = ["privateKey"]
+    assert "without publicKey" in refusal(project, {"privateKey": other}, secret)
+    message = refusal(project, {"publicKey": public, "privateKey": other}, secret)
+    assert message == "privateKey is not the private half of publicKey."
+    message = refusal(project, {"publicKey": public, "privateKey": "s3cr3t"}, secret)
+    assert message.startswith("privateKey: [secret] is not a private key")
+    assert "s3cr3t" not in message
+
+
+def test_values_are_read_from_the_environment_of_a_real_run(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pulumi's language host hands configuration over in variables, with the schema's defaults filled in."""
+    private, public = ed25519()
+    values = {"adminCidrs": '["203.0.113.7/32"]', "env": "{}", "publicKey": public, "privateKey": private}
+    monkeypatch.setenv(
+        "PULUMI_CONFIG", json.dumps({f"flask-on-ecs:{key}": value for key, value in values.items()})
+    )
+    monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", '["flask-on-ecs:privateKey"]')
+    loaded: list[settings.Settings] = []
+    run(lambda: loaded.append(settings.load(project)))
+    assert loaded[0].firewall.admin_cidrs == ("203.0.113.7/32",)
+    assert loaded[0].server.public_key == public
+    monkeypatch.setenv("PULUMI_CONFIG", '{"flask-on-ecs:typo": "1", "alicloud:region": "cn-hangzhou"}')
+    assert refusal(project, {}).startswith("unknown configuration key typo; allowed: ")
+
+
+def test_a_folder_that_cannot_be_a_release_is_named(project: Path) -> None:
+    (project / "app" / "requirements.txt").unlink()
+    with pytest.raises(pulumi.RunError, match=r"^appPath: .*/app has no requirements.txt"):
+        load(project).release()
