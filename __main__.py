@@ -9,6 +9,7 @@ from components.network import Network
 from components.server import Server, ServerArgs
 
 config = settings.load()
+release = config.release()  # before the first resource: a folder that cannot be one costs nothing
 name = f"{pulumi.get_project()}-{pulumi.get_stack()}"
 
 network = Network(name, {"settings": config.network, "instance_type": config.server.instance_type})
@@ -23,7 +24,7 @@ server = Server(name, server_args)
 service_args: FlaskServiceArgs = {
     "server": server,
     "host": config.host,
-    "release": config.release(),
+    "release": release,
     "environment": config.application.environment,
     "domain": config.web.domain,
 }
@@ -33,4 +34,3 @@ pulumi.export("url", service.url)
 pulumi.export("address", server.address)
 pulumi.export("release", service.release_id)
 pulumi.export("hostKey", server.host_key)
-pulumi.export("adminKey", server.admin_key)

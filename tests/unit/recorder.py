@@ -212,13 +212,14 @@ def run(
     stack: str = "test",
     preview: bool = False,
     answers: Mapping[str, Any] | None = None,
+    record: Record | None = None,
 ) -> Record:
     """Run the program to its end and return what it asked for.
 
     `config` holds this project's keys without its name in front, as text like the engine's; `secrets` names those
-    set with --secret. What the program raises comes out of here.
+    set with --secret. What the program raises comes out of here; a `record` given shows what came before that.
     """
-    record = Record()
+    record = Record() if record is None else record
     monitor = _Monitor(record, {**ANSWERS, **(answers or {})}, preview=preview)
 
     async def exported(outputs: Mapping[str, Any]) -> None:
