@@ -28,6 +28,8 @@ ALWAYS_LEFT_OUT = (
 # An application with its static files stays far below; more is a folder taken by mistake.
 MAX_BYTES = 256 * 1024 * 1024
 DIGEST_LENGTH = 12
+# Lines of a requirements file that name another file or folder; pip takes `-rbase.txt` as well as `-r base.txt`.
+_OPTION = re.compile(r"\s*(--(?:requirement|constraint|editable)(?=[\s=])|-[rce])[\s=]*(\S+)")
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def _flattened(root: Path, file: Path, seen: tuple[Path, ...]) -> str:
         raise ValueError(f"{seen[-1] if seen else file} includes {file.name}, which is not a file beside it")
     lines: list[str] = []
     for line in file.read_text(encoding="utf-8").splitlines():
-        option = re.match(r"\s*(-r|--requirement|-c|--constraint|-e|--editable)[\s=]+(\S+)", line)
+        option = _OPTION.match(line)
         if option is None:
             lines.append(line)
         elif option[1] in ("-r", "--requirement"):
