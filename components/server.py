@@ -95,6 +95,7 @@ class Server(pulumi.ComponentResource):
                 )
             )
         )
+        secret_data = pulumi.Output.secret(data)  # it holds the private host key
         return ecs.Instance(
             # Another system is another server: the new one is made before the old one goes, and a looked-up image
             # (kept by ignore_changes below) never meets the user data of the other system.
@@ -110,7 +111,7 @@ class Server(pulumi.ComponentResource):
             system_disk_category="cloud_essd",
             system_disk_size=settings.system_disk_size,
             key_name=key_pair.key_pair_name,
-            user_data=pulumi.Output.secret(data),
+            user_data=secret_data,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # cloud-init runs user data at the first boot only: a changed one is another server.
