@@ -82,20 +82,6 @@ class Server(pulumi.ComponentResource):
         self, name: str, args: ServerArgs, host_key: tls.PrivateKey, key_pair: ecs.EcsKeyPair
     ) -> ecs.Instance:
         settings, profile = args["settings"], args["settings"].profile
-        data = pulumi.Output.all(
-            private=host_key.private_key_openssh, public=host_key.public_key_openssh
-        ).apply(
-            lambda keys: _base64(
-                user_data(
-                    profile,
-                    host_key_private=keys["private"],
-                    host_key_public=keys["public"].strip(),
-                    python=settings.python,
-                    python_mirror=settings.python_mirror,
-                )
-            )
-        )
-        secret_data = pulumi.Output.secret(data)  # it holds the private host key
         return ecs.Instance(
             # Another system is another server: the new one is made before the old one goes, and a looked-up image
             # (kept by ignore_changes below) never meets the user data of the other system.
@@ -111,7 +97,7 @@ class Server(pulumi.ComponentResource):
             system_disk_category="cloud_essd",
             system_disk_size=settings.system_disk_size,
             key_name=key_pair.key_pair_name,
-            user_data=secret_data,
+            user_data=pulumi.Output.secret(_user_data(settings, host_key)),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # cloud-init runs user data at the first boot only: a changed one is another server.
@@ -159,6 +145,20 @@ class Server(pulumi.ComponentResource):
                 custom_timeouts=pulumi.CustomTimeouts(create=READY_TIMEOUT, update=READY_TIMEOUT),
             ),
         )
+
+
+def _user_data(settings: ServerSettings, host_key: tls.PrivateKey) -> pulumi.Input[str]:
+    return pulumi.Output.all(private=host_key.private_key_openssh, public=host_key.public_key_openssh).apply(
+        lambda keys: _base64(
+            user_data(
+                settings.profile,
+                host_key_private=keys["private"],
+                host_key_public=keys["public"].strip(),
+                python=settings.python,
+                python_mirror=settings.python_mirror,
+            )
+        )
+    )
 
 
 def _digest(text: str) -> str:
