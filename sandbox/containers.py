@@ -31,6 +31,7 @@ _ADDRESS = "flask-on-ecs.sandbox.address"
 _NETWORK = "flask-on-ecs.sandbox.network"
 _SEED = "flask-on-ecs.sandbox.seed"
 _CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+_CLOUD_INIT_OUTPUT = "/var/log/cloud-init-output.log"
 _STOP_SECONDS = 20
 _RETRY = "Run it again; if it fails again, see: podman ps -a"
 
@@ -221,16 +222,18 @@ def private_address(name: str) -> str:
 def logs(name: str, lines: int) -> str:
     """Return the last `lines` of the instance's journal and of cloud-init's output, for an error message.
 
-    Of a stopped instance: of its console. "" when there is nothing to read.
+    Of a stopped instance: of its console and of cloud-init's output. "" when there is nothing to read.
     """
-    now = state(name)
-    if now == "absent":
-        return ""
-    if now == "stopped":
-        return _read(["podman", "logs", "--tail", str(lines), name])
-    journal = ["journalctl", "--no-pager", "--quiet", "--output=short", f"--lines={lines}"]
-    output = ["tail", f"--lines={lines}", "/var/log/cloud-init-output.log"]
-    return _read(["podman", "exec", name, *journal]) + _read(["podman", "exec", name, *output])
+    match state(name):
+        case "absent":
+            return ""
+        case "running":
+            journal = ["journalctl", "--no-pager", "--quiet", f"--lines={lines}"]
+            output = ["tail", f"--lines={lines}", _CLOUD_INIT_OUTPUT]
+            return _read(["podman", "exec", name, *journal]) + _read(["podman", "exec", name, *output])
+        case "stopped":
+            console = _read(["podman", "logs", "--tail", str(lines), name])
+            return console + _tail_of_disk(name, _CLOUD_INIT_OUTPUT, lines)
 
 
 def owned(label: str, value: str) -> list[str]:
@@ -299,6 +302,10 @@ def _system_options() -> list[str]:
         *limit("nproc", resource.RLIMIT_NPROC, 16384),
         # sshd ends a login that it cannot write to the audit log, where the kernel has one.
         *("--cap-add", "AUDIT_WRITE"),
+        # podman would put a tmpfs here; the journal is to outlive a reboot. Removed with the container.
+        *("--volume", "/var/log/journal"),
+        # Reboot asked for inside ends with this status (debian12/): podman starts it again. Shut down, it stays down.
+        *("--restart", "on-failure"),
         # The console: a file with the container, not lines in this machine's journal.
         *("--log-driver", "k8s-file", "--log-opt", "max-size=1mb"),
     ]
@@ -385,3 +392,17 @@ def _read(command: Sequence[str]) -> str:
         return run(command, doing="read an instance's log", advice="")
     except SandboxError:
         return ""
+
+
+def _tail_of_disk(name: str, file: str, lines: int) -> str:
+    """The last lines of a file of an instance that does not run; "" when it is not there."""
+    root = _read(["podman", "mount", name]).strip()
+    if not root:
+        return ""
+    try:
+        text = Path(root + file).read_text(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        _read(["podman", "unmount", name])
+    return "\n".join(text.splitlines()[-lines:]) + "\n"

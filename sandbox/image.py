@@ -186,6 +186,11 @@ def _bootstrap(archive: Path, sources: str, settings: str, say: Callable[[str], 
     packages = [
         line for line in (_RECIPE / "packages.txt").read_text().split("\n") if line and line[0] != "#"
     ]
+    # mmdebstrap's own `sync-in` would give the files the owner they have in this checkout.
+    copy_files = (
+        f"tar -C {shlex.quote(str(_RECIPE / 'files'))} --owner=root:0 --group=root:0 --mode=u=rwX,go=rX -c . "
+        '| tar -C "$1" -x'
+    )
     command = [
         # Should this process be killed, the build ends as well, and mmdebstrap unmounts what it mounted.
         *("setpriv", "--pdeathsig", "TERM"),
@@ -193,10 +198,7 @@ def _bootstrap(archive: Path, sources: str, settings: str, say: Callable[[str], 
         *("mmdebstrap", "--variant=minbase", "--format=tar", "--dpkgopt=force-unsafe-io"),
         "--skip=cleanup/apt/lists",  # so that an instance's first `apt-get update` costs next to nothing
         f"--include={','.join(packages)}",
-        # `sync-in` would give the files the owner they have in this checkout.
-        "--customize-hook="
-        f"tar -C {shlex.quote(str(_RECIPE / 'files'))} --owner=root:0 --group=root:0 --mode=u=rwX,go=rX -c . "
-        '| tar -C "$1" -x',
+        f"--customize-hook={copy_files}",
         f"--customize-hook={_RECIPE / 'customize.sh'}",
         *([f"--aptopt={apt_conf}"] if settings else []),
         *(_SUITE, str(archive), *mirrors),
@@ -215,7 +217,8 @@ def _bootstrap(archive: Path, sources: str, settings: str, say: Callable[[str], 
     ) as process:
         for line in process.stderr or ():
             said.append(line)
-            if line.startswith("I: "):
+            # What it does, not how: its own settings and temporary paths are for its author.
+            if line.startswith("I: ") and line.rstrip().endswith("..."):
                 say(line.removeprefix("I: ").rstrip().removesuffix("..."))
     if process.returncode != 0:
         raise failure(

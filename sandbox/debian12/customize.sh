@@ -28,3 +28,7 @@ chroot "$root" systemctl mask --quiet \
     sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer \
     cloud-init-hotplugd.socket
+
+# Nobody runs units of their own here, and on a host with cgroup v1 a user manager's end goes unnoticed:
+# shutting down would wait for it until it is killed.
+chroot "$root" systemctl mask --quiet user@.service
