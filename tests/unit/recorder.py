@@ -243,10 +243,13 @@ def run(
     # Pulumi keeps its settings in context variables and its futures on the event loop: a fresh pair for each run
     # keeps runs apart.
     loop = asyncio.new_event_loop()
+    # What fails is raised below; asyncio would tell of each task that failed along with it once more.
+    loop.set_exception_handler(lambda _loop, _context: None)
     asyncio.set_event_loop(loop)
     try:
         contextvars.copy_context().run(fresh)
     finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
         asyncio.set_event_loop(None)
         loop.close()
     return record
