@@ -1,0 +1,98 @@
+"""The files that land on a server, rendered from its settings.
+
+A template's place under `host/` says where its file goes (PLACES). A template that renders to nothing is a file that
+this host does not need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from render.profiles import OsProfile
+
+TEMPLATES = Path(__file__).parent.parent / "host"
+# Folder of templates → folder on the server, mode of its files.
+PLACES = {
+    "nginx": ("etc/nginx", 0o644),
+    "uwsgi": ("etc/flask/uwsgi", 0o644),
+    "systemd": ("etc/systemd", 0o644),
+    "system": ("", 0o644),
+    "bin": ("opt/flask/bin", 0o755),
+}
+# The release tool goes as it stands.
+TOOL = "flask_release"
+TOOL_PLACE = "opt/flask/lib/flask_release"
+
+
+@dataclass(frozen=True)
+class HostFile:
+    """A file of a server: its content and its permission bits."""
+
+    content: bytes
+    mode: int
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """What the files of a host depend on, checked by who makes it.
+
+    Attributes:
+        profile: the operating system.
+        server_names: names or addresses that the site is called by; the first is the one that checks use.
+        has_domain: the site has a name of its own, so requests for other names are refused.
+        module: Python module of the application; the release names it on the server, no file here does.
+        callable: its WSGI callable; as `module`.
+        processes: uWSGI worker processes of a slot.
+        threads: threads in each.
+        socket: `unix`, or the loopback address and port of the first slot (the second takes the next port).
+        health_path: path that answers 200 when the application is well.
+        client_max_body_size: largest request body, in nginx's notation.
+    """
+
+    profile: OsProfile
+    server_names: tuple[str, ...]
+    has_domain: bool
+    module: str
+    callable: str
+    processes: int
+    threads: int
+    socket: str
+    health_path: str
+    client_max_body_size: str
+
+
+def host_files(settings: HostSettings) -> dict[str, HostFile]:
+    """The files of a host by their place on it, without the leading slash.
+
+    Raises:
+        jinja2.UndefinedError: a template uses a name that HostSettings does not have.
+    """
+    rendered = dict(_rendered(settings))
+    tool = {
+        f"{TOOL_PLACE}/{file.relative_to(TEMPLATES / TOOL).as_posix()}": HostFile(file.read_bytes(), 0o644)
+        for file in sorted((TEMPLATES / TOOL).rglob("*.py"))
+    }
+    return rendered | tool
+
+
+def _rendered(settings: HostSettings) -> Iterator[tuple[str, HostFile]]:
+    environment = jinja2.Environment(  # noqa: S701 -- configuration files: HTML's escapes would break them
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    # Not asdict(): it would turn the profile into a dictionary.
+    names = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
+    for template in sorted(TEMPLATES.rglob("*.j2")):
+        name = template.relative_to(TEMPLATES)
+        folder, mode = PLACES[name.parts[0]]
+        text = environment.get_template(name.as_posix()).render(names)
+        if text.strip():
+            place = Path(folder, *name.parts[1:]).with_suffix("")
+            yield place.as_posix(), HostFile(text.encode(), mode)
