@@ -1,0 +1,127 @@
+"""`configure <bundle>`: the host's files laid down, tested and taken up, or all of them taken back."""
+
+from pathlib import Path
+from typing import Dict, List, Set
+
+from flask_release import bundle, prune, release, repair, settings, slots, traffic, units
+from flask_release.bundle import Difference, File
+from flask_release.host import Host
+from flask_release.lock import Lock
+from flask_release.problem import Problem, say
+from flask_release.process import run
+from flask_release.settings import Settings
+
+NGINX = "nginx.service"
+_UNITS = "etc/systemd/system/"
+_SETTINGS = "etc/flask/host.json"
+
+
+def configure(host: Host, lock: Lock, folder: Path) -> None:
+    """Install an unpacked bundle.
+
+    nginx reads the new configuration before it is reloaded; changed settings of uWSGI are taken up by serving the
+    live release from the idle slot, through the same gate as a release.
+
+    Raises:
+        Problem: something does not take the new files; the old ones are back.
+    """
+    take_back(host)
+    found = bundle.read(folder)
+    new = settings.load(host, folder / _SETTINGS)
+    difference = bundle.compare(host, found, new.service_user)
+    lock.step("install files")
+    if difference.names:
+        bundle.install(host, found, difference, new.service_user)
+    try:
+        lock.step("take up files")
+        _system(host, difference)
+        if difference.touches("etc/nginx/"):
+            traffic.test_nginx()
+        repair.repair(host, new, lock)
+        release.restart(host, new, lock)
+        _nginx(host, difference)
+        _enable(host, found)
+    except BaseException as error:
+        _undo(host)
+        if isinstance(error, Problem):
+            error.text += " The host's files are as they were before."
+        raise
+    bundle.done(host, found)
+    prune.prune_archives(host)
+    for name in difference.written:
+        say(f"wrote /{name}")
+    for name in difference.removed:
+        say(f"removed /{name}")
+    say(f"{len(difference.names)} of {len(found)} files changed")
+
+
+def take_back(host: Host) -> None:
+    """Finish a `configure` that was killed, by taking the old files back."""
+    names = bundle.restore(host)
+    if names:
+        say(f"a configure before this one did not end: {len(names)} files taken back")
+        _after_restore(names)
+
+
+def _system(host: Host, difference: Difference) -> None:
+    if difference.touches(_UNITS):
+        units.must("daemon-reload")
+    if difference.touches("etc/systemd/journald") and slots.live(host) is None:
+        # Later it would cut running services off from their log (systemd before 235); then it waits for a boot.
+        units.must("restart", "systemd-journald.service")
+    for name in difference.written:
+        place = str(host.place(name))
+        if name.startswith("etc/sysctl.d/"):
+            ran = run(["sysctl", "-q", "-p", place], timeout=30)
+            if ran.code != 0:
+                # A container may not set some of them; the gate tells when it matters.
+                say(f"warning: not all of /{name} could be set: {ran.last(3)}")
+        elif name.startswith("etc/tmpfiles.d/"):
+            ran = run(["systemd-tmpfiles", "--create", place], timeout=30)
+            if ran.code != 0:
+                raise Problem(f"systemd-tmpfiles refuses /{name} (above).", ran.last(20))
+
+
+def _nginx(host: Host, difference: Difference) -> None:
+    if not units.state(NGINX).runs:
+        units.must("start", NGINX)
+    elif slots.live(host) is None and difference.touches(_UNITS + "nginx.service.d/"):
+        # What the unit sets, such as the number of open files, takes a restart; nobody is served yet.
+        units.must("restart", NGINX)
+    elif difference.touches("etc/nginx/"):
+        units.must("reload", NGINX)
+
+
+def _enable(host: Host, found: Dict[str, File]) -> None:
+    """Have units started at boot that ask for it; slots do not (see `repair.boot`), nginx always."""
+    wanted: Set[str] = {NGINX}
+    timers: List[str] = []
+    for name, file in found.items():
+        unit = name[len(_UNITS) :]
+        if not name.startswith(_UNITS) or "/" in unit or "@" in unit or b"[Install]" not in file.content:
+            continue
+        wanted.add(unit)
+        if unit.endswith((".timer", ".path", ".socket")):
+            timers.append(unit)
+    for unit in sorted(wanted):
+        if units.systemctl("is-enabled", "-q", unit).code != 0:
+            units.must("enable", unit)
+    for unit in timers:
+        if not units.state(unit).runs:
+            units.must("start", unit)
+
+
+def _undo(host: Host) -> None:
+    names = bundle.restore(host)
+    try:
+        _after_restore(names)
+    except Problem as problem:
+        say(f"warning: {problem.text}")
+
+
+def _after_restore(names: List[str]) -> None:
+    taken = Difference(names, [])
+    if taken.touches(_UNITS):
+        units.must("daemon-reload")
+    if taken.touches("etc/nginx/") and units.state(NGINX).runs and run(["nginx", "-t", "-q"]).code == 0:
+        units.must("reload", NGINX)

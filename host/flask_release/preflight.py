@@ -1,0 +1,83 @@
+"""The application is imported once, as the service account, before anything of it is started."""
+
+import os
+import pwd
+from typing import Dict
+
+from flask_release import launcher, releases
+from flask_release.host import Host
+from flask_release.problem import Problem
+from flask_release.process import run
+from flask_release.settings import Settings
+
+# What uWSGI does with module and callable; the application's own traceback is left to Python.
+_IMPORT = """
+import importlib, sys
+sys.path.insert(0, sys.argv[1])
+module = importlib.import_module(sys.argv[2])
+name = sys.argv[3]
+factory = name.endswith("()")
+name = name[:-2] if factory else name
+if not hasattr(module, name):
+    sys.exit("module %s has no %s" % (sys.argv[2], name))
+found = getattr(module, name)
+if factory:
+    found = found()
+if not callable(found):
+    sys.exit("%s of module %s is no WSGI application but %r" % (sys.argv[3], sys.argv[2], type(found)))
+"""
+
+
+def check_import(host: Host, settings: Settings, slot: str, release: str) -> None:
+    """Import the release's module and find its callable.
+
+    Raises:
+        Problem: it does not import; with the application's own traceback.
+    """
+    facts = releases.facts(host, release)
+    code = str(releases.code(host, release, facts))
+    python = str(releases.venv(host, facts) / "bin/python")
+    try:
+        ran = run(
+            [python, "-s", "-c", _IMPORT, code, facts["module"], facts["callable"]],
+            env=environment(host, settings, slot, release),
+            cwd=code,
+            user=settings.service_user,
+            timeout=settings.check.timeout,
+        )
+    except Problem as problem:
+        if not problem.detail and "longer" not in problem.text:
+            raise
+        raise Problem(
+            "The application's import did not end within {:g} s; nothing was changed. Let {} do its slow work"
+            " when it is first asked.".format(settings.check.timeout, facts["module"]),
+            problem.detail,
+        )
+    if ran.code != 0:
+        raise Problem(
+            "The application does not start: {}:{} cannot be imported (above, its own words); nothing was changed."
+            " Correct it and release again.".format(facts["module"], facts["callable"]),
+            ran.last(60),
+        )
+
+
+def compile_code(host: Host, release: str) -> None:
+    """Compile the release's modules, which the service may not do in a folder that it cannot write to.
+
+    A file that does not compile is left to the import check: it may be one that is never imported.
+    """
+    facts = releases.facts(host, release)
+    python = str(releases.venv(host, facts) / "bin/python")
+    run([python, "-I", "-m", "compileall", "-q", str(releases.folder(host, release) / "app")])
+
+
+def environment(host: Host, settings: Settings, slot: str, release: str) -> Dict[str, str]:
+    """What the application's programs see when the tool runs them: the same as in the slot."""
+    venv = releases.venv(host, releases.facts(host, release))
+    base = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TZ") if name in os.environ}
+    try:
+        base["HOME"] = pwd.getpwnam(settings.service_user).pw_dir
+    except KeyError:
+        raise Problem(f"There is no account {settings.service_user}. The bootstrap makes it.")
+    base["PATH"] = "/usr/local/bin:/usr/bin:/bin"
+    return launcher.application_environment(host, slot, release, venv, base)

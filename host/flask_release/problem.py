@@ -1,0 +1,37 @@
+"""What went wrong, told to the operator."""
+
+import contextlib
+import sys
+
+FAILED = 1
+REFUSED = 3
+
+
+class Problem(Exception):
+    """An error with its remedy.
+
+    Args:
+        text: one paragraph: what was wrong, where, and what to do.
+        detail: what a program printed about it (a traceback, the end of a log); shown before the text.
+        code: the tool's exit code; FAILED, or REFUSED when --force would do it.
+    """
+
+    def __init__(self, text: str, detail: str = "", code: int = FAILED) -> None:
+        super().__init__(text)
+        self.text = text
+        self.detail = detail.rstrip()
+        self.code = code
+
+
+def say(line: str) -> None:
+    """One line of progress on stderr. A reader that went away (a dropped SSH connection) stops nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+def answer(text: str) -> None:
+    """The result on stdout; like `say`, it outlives its reader."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()

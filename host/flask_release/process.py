@@ -1,0 +1,102 @@
+"""Programs that this tool runs."""
+
+import contextlib
+import ctypes
+import os
+import pwd
+import signal
+import subprocess
+from typing import Callable, Dict, List, NamedTuple, Optional
+
+from flask_release.problem import Problem
+
+# A remote command's PATH may leave these out; systemctl, nginx and sysctl live there on some systems.
+SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_PR_SET_PDEATHSIG = 1
+
+
+class Ran(NamedTuple):
+    """How a program ended. `output` is what it printed on both streams."""
+
+    code: int
+    output: str
+
+    def last(self, lines: int) -> str:
+        """The end of the output."""
+        return "\n".join(self.output.rstrip().splitlines()[-lines:])
+
+
+def run(
+    command: List[str],
+    env: Optional[Dict[str, str]] = None,
+    cwd: str = "/",
+    user: str = "",
+    timeout: float = 600,
+) -> Ran:
+    """Run a program to its end, with nothing on its stdin.
+
+    Args:
+        command: the program and its arguments; no shell.
+        env: its whole environment; default: `system_environment()`.
+        cwd: folder to run it in.
+        user: account to run it as; empty, or when this is not root: the current one.
+        timeout: seconds, after which it is killed with all it started.
+
+    Raises:
+        Problem: the program is not there, or took too long.
+    """
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=system_environment() if env is None else env,
+            cwd=cwd,
+            preexec_fn=_child(user),
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise Problem(f"{command[0]} is not there ({error}). Install it, or look at the bootstrap's log.")
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        _kill_group(process)
+        output, _ = process.communicate()
+        text = output.decode(errors="replace")
+        raise Problem(f"{command[0]} took longer than {timeout:g} s and was ended.", text)
+    except BaseException:
+        _kill_group(process)
+        process.wait()
+        raise
+    return Ran(process.returncode, output.decode(errors="replace"))
+
+
+def system_environment() -> Dict[str, str]:
+    """This process's environment without what would change how a Python starts, and with the system's programs."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    path = env.get("PATH", "").split(":") if env.get("PATH") else []
+    env["PATH"] = ":".join(path + [folder for folder in SYSTEM_PATH if folder not in path])
+    return env
+
+
+def _child(user: str) -> Callable[[], None]:
+    change = bool(user) and os.geteuid() == 0
+    account = pwd.getpwnam(user) if change else None
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        if account is not None:
+            os.initgroups(account.pw_name, account.pw_gid)
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
+        # Dies with this tool: a pip that outlived a kill -9 would write into what the next run builds. Set after
+        # the change of account, which clears it.
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return prepare
+
+
+def _kill_group(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)

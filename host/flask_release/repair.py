@@ -1,0 +1,113 @@
+"""What a run that was killed, or a boot, left: made whole again before anything else is done.
+
+The record (see `slots.py`) decides. A run killed before its commit is undone: traffic goes back to the live slot,
+which still runs. One killed after it is finished: the slot that was left is stopped. Files need no repair: folders
+and environments get their name, or their marker, when they are whole.
+"""
+
+from typing import Optional, Set
+
+from flask_release import drain, files, gate, record, releases, slots, traffic, units
+from flask_release.host import SLOTS, Host, unit
+from flask_release.lock import Lock
+from flask_release.problem import Problem, say
+from flask_release.settings import Settings
+
+
+def repair(host: Host, settings: Settings, lock: Lock) -> None:
+    """Bring the host back to one live slot that has the traffic, and note what was interrupted."""
+    before = lock.before
+    if before:
+        say(
+            "the run before ({} by {}) was killed at: {}".format(
+                before.get("action"), before.get("who"), before.get("step")
+            )
+        )
+        record.append(
+            host,
+            action=before.get("action"),
+            release=before.get("release"),
+            who=before.get("who"),
+            outcome="interrupted",
+            reason="killed at: {}".format(before.get("step")),
+        )
+    clear(host)
+    live = slots.live(host)
+    has_traffic = traffic.current(host, settings)
+    if (
+        live
+        and has_traffic
+        and has_traffic != live.slot
+        and not slots.runs(live.slot)
+        and slots.runs(has_traffic)
+    ):
+        live = _adopt(host, settings, has_traffic) or live
+    workers: Set[int] = set()
+    if has_traffic != (live.slot if live else None):
+        say(
+            "traffic goes to {}, the record says {}".format(
+                has_traffic or "no slot", live.slot if live else "none"
+            )
+        )
+        workers = traffic.move(host, settings, live.slot if live else None)
+    if live:
+        entry = releases.entry(host, live.release)
+        if entry and not entry.served:
+            releases.mark_served(host, live.release)
+        left = (before or {}).get("left")
+        if left and live.release == (before or {}).get("release"):
+            releases.mark_bad(host, left, "left by a rollback")
+    for slot in SLOTS:
+        if (live is None or slot != live.slot) and slots.runs(slot):
+            say(f"slot {slot} runs and is not live: it is stopped")
+            traffic.wait_for_exit(workers, settings.drain_seconds)
+            drain.retire(host, slot, settings.drain_seconds)
+
+
+def clear(host: Host) -> None:
+    """Remove what was not finished on disk."""
+    for folder in (host.releases, host.venvs, host.slots, host.srv, host.run, host.environments, host.state):
+        for path in files.leftovers(folder):
+            files.remove_tree(path)
+
+
+def boot(host: Host, settings: Settings, lock: Lock) -> None:
+    """Start what is live, after the host started: /run is empty then.
+
+    The slots' units are not enabled: this is the one place that starts a slot at boot, by the record.
+    """
+    live = slots.live(host)
+    clear(host)
+    _move_at_boot(host, settings, live.slot if live else None)
+    if live is None:
+        say("no release yet")
+        return
+    repair(host, settings, lock)
+    if not slots.runs(live.slot):
+        # Not waited for: this runs inside the boot's own transaction, ordered before the slot.
+        units.must("start", "--no-block", unit(live.slot))
+    say(f"release {live.release} starts in slot {live.slot}")
+
+
+def _move_at_boot(host: Host, settings: Settings, slot: Optional[str]) -> None:
+    if settings.socket == "unix" or units.state("nginx.service").runs:
+        traffic.move(host, settings, slot)
+    else:
+        # nginx starts after this, and reads the file then.
+        traffic.write_upstream(host, settings, slot)
+
+
+def _adopt(host: Host, settings: Settings, slot: str) -> Optional[slots.Live]:
+    """Record the slot that passed the gate and has the traffic, when the recorded one is dead."""
+    release = slots.occupant(host, slot)
+    if release is None:
+        return None
+    try:
+        fault = gate.probe(host, settings, slot, release)
+    except (OSError, Problem):
+        return None
+    if fault:
+        return None
+    slots.commit(host, slot)
+    say(f"slot {slot} has the traffic and the recorded one is dead: it is live now")
+    return slots.live(host)

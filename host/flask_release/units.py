@@ -1,0 +1,75 @@
+"""systemd, through its own programs."""
+
+import time
+from typing import Dict, NamedTuple
+
+from flask_release.problem import Problem
+from flask_release.process import Ran, run
+
+
+class State(NamedTuple):
+    """A unit's state in systemd's words, such as active and running."""
+
+    active: str
+    sub: str
+
+    @property
+    def runs(self) -> bool:
+        """The unit has processes, or is about to."""
+        return self.active in ("active", "activating", "reloading", "deactivating")
+
+    @property
+    def failed(self) -> bool:
+        """The unit ended by itself; waiting for systemd to start it again counts, too."""
+        return self.active == "failed" or self.sub == "auto-restart"
+
+
+def systemctl(*arguments: str) -> Ran:
+    """Run systemctl."""
+    return run(["systemctl", *arguments])
+
+
+def must(*arguments: str) -> None:
+    """Run systemctl.
+
+    Raises:
+        Problem: it failed, with what it printed.
+    """
+    ran = systemctl(*arguments)
+    if ran.code != 0:
+        command = "systemctl " + " ".join(arguments)
+        raise Problem(
+            f"`{command}` failed with {ran.code}. Look at `systemctl status` and `journalctl` of that unit.",
+            ran.last(20),
+        )
+
+
+def state(unit: str) -> State:
+    """What systemd says of a unit; inactive when it says nothing."""
+    properties: Dict[str, str] = {}
+    for line in systemctl("show", "-p", "ActiveState", "-p", "SubState", unit).output.splitlines():
+        name, _, value = line.partition("=")
+        properties[name] = value
+    return State(properties.get("ActiveState", "inactive"), properties.get("SubState", ""))
+
+
+def stop(unit: str) -> None:
+    """Stop a unit in its own, graceful way; a failure is forgotten so that it can start again.
+
+    Raises:
+        Problem: systemd could not stop it.
+    """
+    must("stop", unit)
+    if state(unit).active == "failed":
+        systemctl("reset-failed", unit)
+
+
+def journal(unit: str, since: float, lines: int = 40) -> str:
+    """The last lines that a unit wrote after the time `since` (seconds of the epoch)."""
+    # Whole local seconds: systemd 219 reads no fractions here.
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
+    command = ["journalctl", "--no-pager", "-q", "-o", "cat", "-n", str(lines), "-u", unit, "--since", stamp]
+    try:
+        return run(command, timeout=20).output.rstrip()
+    except Problem as problem:
+        return f"(the journal cannot be read: {problem.text})"

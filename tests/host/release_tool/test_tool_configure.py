@@ -1,0 +1,175 @@
+"""The host's files: laid down, taken up, and taken back."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from release_tool.fake_host import UNIT, FakeHost
+
+SLOT_INI = "etc/flask/uwsgi/slot.ini"
+
+
+def configured(host: FakeHost, name: str, files: dict[str, str] | None = None) -> list[str]:
+    """Configure, and return the calls that it made."""
+    host.forget_calls()
+    ran = host.run("configure", str(host.bundle(name, files or {})))
+    assert ran.code == 0, ran.err
+    return host.calls()
+
+
+def test_files_are_laid_down_and_taken_up(host: FakeHost) -> None:
+    calls = configured(
+        host,
+        "one",
+        {
+            "etc/sysctl.d/60-flask.conf": "net.core.somaxconn = 4096\n",
+            "etc/tmpfiles.d/flask.conf": "d /run/flask\n",
+        },
+    )
+    assert host.read("etc/nginx/nginx.conf") == "events {}\n"
+    assert stat.S_IMODE((host.root / SLOT_INI).stat().st_mode) == 0o640
+    assert stat.S_IMODE((host.root / "etc/flask").stat().st_mode) == 0o750
+    assert stat.S_IMODE((host.root / "etc/nginx/nginx.conf").stat().st_mode) == 0o644
+    # What nginx's configuration names has to be there before nginx reads it.
+    order = [
+        "systemctl daemon-reload",
+        f"sysctl -q -p {host.root}/etc/sysctl.d/60-flask.conf",
+        f"systemd-tmpfiles --create {host.root}/etc/tmpfiles.d/flask.conf",
+        "nginx -t -q",
+        "systemctl start nginx.service",
+    ]
+    assert [call for call in calls if call in order] == order
+    assert {path.name for path in (host.root / "fake/enabled").iterdir()} == {
+        "nginx.service",
+        "flask-boot.service",
+    }
+
+
+def test_again_changes_nothing(host: FakeHost) -> None:
+    configured(host, "one")
+    calls = configured(host, "two")
+    acting = ("daemon-reload", "start", "reload", "enable", "nginx -t", "sysctl")
+    assert [call for call in calls if call.startswith(tuple(f"systemctl {word} " for word in acting))] == []
+    assert "nginx -t -q" not in calls
+
+
+def test_changed_nginx_file_is_tested_and_reloaded(host: FakeHost) -> None:
+    configured(host, "one")
+    calls = configured(host, "two", {"etc/nginx/nginx.conf": "events { }\n"})
+    assert calls.index("nginx -t -q") < calls.index("systemctl reload nginx.service")
+    assert "systemctl daemon-reload" not in calls
+
+
+def test_file_that_left_the_bundle_is_removed(host: FakeHost) -> None:
+    configured(host, "one", {"etc/nginx/flask/extra.conf": "# extra\n"})
+    assert (host.root / "etc/nginx/flask/extra.conf").exists()
+    (host.root / "etc/nginx/flask/own.conf").write_text("# the operator's\n")
+    configured(host, "two")
+    assert not (host.root / "etc/nginx/flask/extra.conf").exists()
+    assert (host.root / "etc/nginx/flask/own.conf").exists()
+
+
+def test_file_changed_by_hand_is_put_right(host: FakeHost) -> None:
+    configured(host, "one")
+    file = host.root / "etc/nginx/nginx.conf"
+    file.write_text("events { worker_connections 1; }\n")
+    file.chmod(0o600)
+    configured(host, "one")
+    assert file.read_text() == "events {}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+
+
+def test_nginx_configuration_that_does_not_parse_is_taken_back(host: FakeHost) -> None:
+    configured(host, "one", {"etc/nginx/flask/gone.conf": "# only in one\n"})
+    before = snapshot(host.root / "etc")
+    host.forget_calls()
+    bad = {
+        "etc/nginx/nginx.conf": "SYNTAX ERROR\n",
+        "etc/nginx/flask/new.conf": "# new\n",
+        SLOT_INI: "[uwsgi]\n",
+    }
+    ran = host.run("configure", str(host.bundle("two", bad)))
+    assert ran.code == 1
+    assert 'unknown directive "SYNTAX"' in ran.err
+    assert "files are as they were before" in ran.err.strip().splitlines()[-1]
+    assert snapshot(host.root / "etc") == before
+    assert not any("nginx.service" in call and " re" in call for call in host.calls()[:-1])
+
+
+def test_changed_uwsgi_settings_are_taken_up_through_the_idle_slot(host: FakeHost) -> None:
+    configured(host, "one")
+    release = host.release(host.archive("good")).result["release"]
+    configured(host, "two", {SLOT_INI: "[uwsgi]\nprocesses = 8\n"})
+    assert host.live() == ("b", release)
+    assert host.running() == {"b"}
+    assert host.visit() == (200, "hello from good")
+    assert host.log()[-1]["action"] == "restart"
+    # Once only.
+    configured(host, "three", {SLOT_INI: "[uwsgi]\nprocesses = 8\n"})
+    assert host.live() == ("b", release)
+    configured(
+        host,
+        "four",
+        {SLOT_INI: "[uwsgi]\nprocesses = 8\n", "etc/systemd/system/flask-app@.service": UNIT + "#\n"},
+    )
+    assert host.live() == ("a", release)
+
+
+def test_uwsgi_settings_that_do_not_start_are_taken_back(host: FakeHost) -> None:
+    configured(host, "one")
+    release = host.release(host.archive("good")).result["release"]
+    before = snapshot(host.root / "etc")
+    host.configure(check={"status": 418, "interval": 0.01})
+    host.settings, wanted = dict(host.settings), host.settings
+    bundle = host.bundle(
+        "two", {SLOT_INI: "[uwsgi]\nprocesses = 8\n", "etc/flask/host.json": json.dumps(wanted)}
+    )
+    ran = host.run("configure", str(bundle))
+    assert ran.code == 1
+    assert "status 200 instead of 418" in ran.err
+    assert host.live() == ("a", release)
+    assert host.running() == {"a"}
+    assert snapshot(host.root / "etc")[SLOT_INI] == before[SLOT_INI]
+
+
+def test_configure_that_was_killed_is_taken_back_first(host: FakeHost) -> None:
+    configured(host, "one")
+    host.fail("systemd-tmpfiles", "never reached")
+    before = snapshot(host.root / "etc")
+    # As a kill leaves it: files laid down, the old ones in the undo folder.
+    module = __import__("release_tool.fake_host", fromlist=["module"]).module
+    real = module("host").Host(host.root)
+    bundle = module("bundle")
+    found = bundle.read(
+        host.bundle("two", {"etc/nginx/nginx.conf": "SYNTAX ERROR\n", "etc/nginx/flask/new.conf": "x\n"})
+    )
+    bundle.install(
+        real, found, bundle.compare(real, found, host.settings["service_user"]), host.settings["service_user"]
+    )
+    assert snapshot(host.root / "etc") != before
+    ran = host.run("boot")
+    assert ran.code == 0, ran.err
+    assert snapshot(host.root / "etc") == before
+
+
+@pytest.mark.parametrize("what", ["missing", "empty"])
+def test_bundle_that_is_none(host: FakeHost, what: str) -> None:
+    folder = host.root / "bundle"
+    if what == "empty":
+        folder.mkdir()
+    ran = host.run("configure", str(folder))
+    assert ran.code == 1
+    assert "holds no files" in ran.err
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Mode and content of all files."""
+    return {
+        path.relative_to(folder.parent).as_posix(): (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
