@@ -132,7 +132,7 @@ def create(instance: Instance, seeds: Path) -> None:
         run(
             [
                 *("podman", "create", "--name", instance.name, "--hostname", instance.hostname),
-                *("--network", f"{instance.network}:ip={address}"),
+                *("--network", f"{instance.network}:ip={address}", "--pull", "never"),
                 *_system_options(),
                 *_label_options(labels),
                 *_limit_options(instance),

@@ -22,6 +22,7 @@ from sandbox.programs import failure, run, succeeds
 _RECIPE = Path(__file__).with_name("debian12")
 _REPOSITORY = "localhost/flask-sandbox-debian12"
 _SUITE = "bookworm"
+_APT = tuple(Path("/etc/apt", name) for name in ("sources.list", "sources.list.d", "apt.conf", "apt.conf.d"))
 # The lock, and while a build runs its half-made files. Root's own, so that nobody can put a link in the way.
 _CACHE = Path("/var/cache/flask-sandbox")
 # Program → Debian package. setpriv is part of every Debian; netavark sits outside PATH.
@@ -32,14 +33,15 @@ _TOOLS = {
     "nft": "nftables",
     "iptables": "iptables",
 }
+# Root's programs are asked for before anybody is root.
+_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 _NETAVARK = (Path("/usr/lib/podman/netavark"), Path("/usr/libexec/podman/netavark"))
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def missing_tools() -> tuple[str, ...]:
     """Return the Debian packages the sandbox needs and this machine lacks, sorted."""
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-    missing = {package for program, package in _TOOLS.items() if shutil.which(program, path=path) is None}
+    missing = {package for program, package in _TOOLS.items() if shutil.which(program, path=_PATH) is None}
     if not any(place.exists() for place in _NETAVARK):
         missing.add("netavark")
     if not _CA_BUNDLE.exists():
@@ -57,15 +59,13 @@ def base_image(say: Callable[[str], None]) -> str:
         SandboxError: not root, a program is missing, or the build failed.
     """
     require_tools()
-    sources = _apt_sources()
-    settings = _apt_settings()
-    image = f"{_REPOSITORY}:{_recipe_hash(sources, settings)}"
+    image = f"{_REPOSITORY}:{_recipe_hash()}"
     if _exists(image):
         return image
     _CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock(_CACHE / "lock", say) as lock:
         if not _exists(image):
-            _build(image, sources, settings, say, lock)
+            _build(image, say, lock)
     return image
 
 
@@ -130,13 +130,19 @@ def _apt_settings() -> str:
     return "".join(f"{line}\n" for line in dumped.splitlines() if line.startswith(wanted))
 
 
-def _recipe_hash(*texts: str) -> str:
+def _recipe_hash() -> str:
+    """What the image depends on: the recipe, and the machine's apt files as they are.
+
+    Not as apt reads them, which takes it a second, and this is asked each time.
+    """
     digest = hashlib.sha256()
-    for file in sorted(path for path in _RECIPE.rglob("*") if path.is_file()):
-        content = file.read_bytes()
-        digest.update(f"{file.relative_to(_RECIPE)} {len(content)}\n".encode() + content)
-    for text in texts:
-        digest.update(text.encode())
+    for folder in (_RECIPE, *_APT):
+        for file in sorted(path for path in (folder, *folder.rglob("*")) if path.is_file()):
+            content = file.read_bytes()
+            digest.update(
+                f"{file.relative_to(folder)} {file.stat().st_mode & 0o111} {len(content)}\n".encode()
+            )
+            digest.update(content)
     return digest.hexdigest()[:12]
 
 
@@ -155,13 +161,13 @@ def _lock(file: Path, say: Callable[[str], None]) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _build(image: str, sources: str, settings: str, say: Callable[[str], None], lock: int) -> None:
+def _build(image: str, say: Callable[[str], None], lock: int) -> None:
     build = _CACHE / "build"
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir(mode=0o700)
     try:
         archive = build / "root.tar"
-        _bootstrap(archive, sources, settings, say, lock)
+        _bootstrap(archive, say, lock)
         say("Importing the base image")
         # podman gives the name last, when all is stored: a killed import leaves no image of that name.
         run(
@@ -173,10 +179,11 @@ def _build(image: str, sources: str, settings: str, say: Callable[[str], None], 
         shutil.rmtree(build, ignore_errors=True)
 
 
-def _bootstrap(archive: Path, sources: str, settings: str, say: Callable[[str], None], lock: int) -> None:
+def _bootstrap(archive: Path, say: Callable[[str], None], lock: int) -> None:
     """Write the root file system as a tar archive."""
     build = archive.parent
     (build / "tmp").mkdir(mode=0o755)
+    sources, settings = _apt_sources(), _apt_settings()
     apt_conf = build / "apt.conf"
     apt_conf.write_text(settings)
     mirrors: list[str] = []

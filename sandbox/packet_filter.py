@@ -41,15 +41,16 @@ class Guarded:
 
 
 def apply(table: str, guarded: Sequence[Guarded], bridges: Sequence[Bridge]) -> None:
-    """Replace the whole of `table` in one step; with no instance to guard it is removed.
+    """Replace the whole of `table` in one step; with neither instances nor bridges it is removed.
 
-    What no rule accepts is dropped: a caller waits until it gives up, as in the cloud. `bridges` are all networks of the sandbox: nothing reaches an instance in them from outside its network but
-    through a public address. They need not exist in the kernel yet.
+    What no rule accepts is dropped: a caller waits until it gives up, as in the cloud. `bridges` are all
+    networks of the sandbox: nothing reaches an instance in them from outside its network but through a public
+    address. They need not exist in the kernel yet.
 
     Raises:
         SandboxError: nft refused.
     """
-    if not guarded:
+    if not guarded and not bridges:
         remove(table)
         return
     # Declared first, since deleting a table that is not there is an error and would undo the whole.
