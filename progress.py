@@ -69,7 +69,7 @@ class Outcome:
     Attributes:
         steps: what was done, or would be (preview); unchanged resources are among them.
         failures: step and error text of everything that failed.
-        outputs: the stack's outputs; secrets are left out.
+        outputs: the stack's outputs; secrets, and what a preview does not know, are left out.
     """
 
     steps: tuple[Step, ...]

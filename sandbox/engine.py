@@ -110,15 +110,21 @@ class Engine(MockMonitor):
         self.delete([*self._state.discarded, *gone])
 
     def delete(self, entries: list[Entry]) -> None:
-        """Delete the resources, each before those it depends on."""
+        """Delete the resources, each before those it depends on.
+
+        The old halves of replacements, and what a killed run left half-made, are no steps of their own.
+        """
         gone_with = {entry.urn for entry in entries}
+        discarded = {entry.id for entry in self._state.discarded}
         for entry in _dependents_first(entries):
             step = Step(Operation.DELETE, _short(entry.type), entry.name)
-            self.steps.append(step)
+            if entry.id not in discarded:
+                self.steps.append(step)
             if self._preview:
-                self._report(Event(Happening.PLANNED, step))
+                if entry.id not in discarded:
+                    self._report(Event(Happening.PLANNED, step))
                 continue
-            with self._reported(step):
+            with self._reported(step, aloud=entry.id not in discarded):
                 if entry.protect:
                     raise SandboxError(f"{entry.name} is protected; take protect away first.")
                 if entry.deleted_with not in gone_with:
@@ -172,9 +178,10 @@ class Engine(MockMonitor):
         return resource_pb2.RegisterResourceResponse(urn=urn, result=resource_pb2.FAIL)
 
     @contextlib.contextmanager
-    def _reported(self, step: Step) -> Iterator[None]:
-        """Report the step's start and end; a SandboxError in it becomes a failure of the run."""
-        self._report(Event(Happening.STARTED, step))
+    def _reported(self, step: Step, *, aloud: bool = True) -> Iterator[None]:
+        """Report the step's start and end; a SandboxError in it becomes a failure of the run, `aloud` or not."""
+        if aloud:
+            self._report(Event(Happening.STARTED, step))
         start = time.monotonic()
         try:
             yield
@@ -182,7 +189,8 @@ class Engine(MockMonitor):
             self.failures.append((step, str(error)))
             self._report(Event(Happening.FAILED, step, str(error), time.monotonic() - start))
         else:
-            self._report(Event(Happening.DONE, step, seconds=time.monotonic() - start))
+            if aloud:
+                self._report(Event(Happening.DONE, step, seconds=time.monotonic() - start))
 
     def _say(self, step: Step) -> Any:
         return lambda line: self._report(Event(Happening.OUTPUT, step, line))

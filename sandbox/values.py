@@ -91,8 +91,12 @@ def unwrapped(tree: Any) -> Any:
 
 
 def public(properties: dict[str, Any]) -> dict[str, Any]:
-    """Return the properties that hold no secret."""
-    return {key: value for key, value in properties.items() if not holds_secret(value)}
+    """Return the properties that are known and hold no secret."""
+    return {
+        key: value
+        for key, value in properties.items()
+        if not holds_secret(value) and not holds_unknown(value)
+    }
 
 
 def asset_path(tree: Any) -> Path:
