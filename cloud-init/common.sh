@@ -18,18 +18,24 @@ log_file=$root/var/log/flask-bootstrap.log
 step=start
 
 # Output of commands goes to the log alone; a line of progress goes to cloud-init's own log as well.
-begin() {
+begin() { # <os> <ID and VERSION_ID of its os-release>
   mkdir -p "$state" "${log_file%/*}"
   rm -f "$state/ready" "$state/failed"
+  touch "$log_file"
+  chmod 0640 "$log_file"
   exec 3>&1 >>"$log_file" 2>&1
-  trap 'fail "line $LINENO of ${BASH_SOURCE[0]##*/} ended with status $?"' ERR
+  trap 'fail "\"$BASH_COMMAND\" ended with status $?"' ERR
   note "bootstrap of $1"
+  local found
+  # shellcheck disable=SC1091 # the server's own
+  found=$(. "$root/etc/os-release" && echo "$ID $VERSION_ID")
+  [[ $found == "$2 $3" ]] || fail "the image holds $found, and os is $1. Choose the os of the image, or another image"
 }
 
 note() {
   local line
   line="$(date -u +%Y-%m-%dT%H:%M:%SZ) $*"
-  echo "$line"
+  echo "$line" >>"$log_file"
   echo "$line" >&3
 }
 
@@ -40,12 +46,14 @@ step() {
 
 fail() {
   trap - ERR
+  # A command substitution only ends; what it was part of fails next, and tells.
+  ((BASH_SUBSHELL == 0)) || exit 1
   note "FAILED: $step: $1"
   echo "$step: $1" >"$state/failed"
   exit 1
 }
 
-# Networks and package locks have bad moments. retry <times> <command…>
+# Networks and package locks have bad moments. retry <times> <command...>
 retry() {
   local times=$1 try
   shift
@@ -80,7 +88,7 @@ make_accounts() { # <account of nginx's workers>
   usermod --append --groups flask "$1"
 }
 
-make_folders() {
+make_folders() { # <account of nginx's workers>
   step "folders"
   folder 0755 root:root "$opt" "$opt/bin" "$opt/lib" "$opt/wheels"
   folder 0755 root:root "$root/srv/flask" "$root/srv/flask/releases" "$root/srv/flask/venvs" \
@@ -88,12 +96,12 @@ make_folders() {
   folder 0750 flask:flask "$root/srv/flask/shared/instance" "$root/run/flask"
   folder 0755 root:root "$root/etc/flask"
   folder 0750 root:flask "$root/etc/flask/env"
-  # nginx's workers reopen their logs after a rotation, as their own account, a member of group flask.
-  folder 0750 root:flask "$root/var/log/flask"
+  # nginx's workers reopen their logs after a rotation; the application cannot read who visits.
+  folder 0750 "root:$1" "$root/var/log/flask"
   folder 0700 root:root "$state/incoming" "$state/host"
 }
 
-folder() { # <mode> <owner:group> <path…>
+folder() { # <mode> <owner:group> <path...>
   local mode=$1 owner=$2
   shift 2
   mkdir -p "$@"
@@ -144,19 +152,18 @@ pyuwsgi==2.0.30 \
 REQUIREMENT
 }
 
-# Each application's environment installs uWSGI from this wheel, without a network. <pip command…>
+# Each application's environment installs uWSGI from this wheel, without a network. <pip command...>
 download_pyuwsgi() {
   local wheels=$opt/wheels
   if compgen -G "$wheels/pyuwsgi-2.0.30-*.whl" >/dev/null; then return 0; fi
-  rm -rf "$wheels.new"
-  mkdir -p "$wheels.new"
+  rm -rf "$wheels.new" && mkdir -p "$wheels.new" || return 1
   pyuwsgi_requirement >"$wheels.new/requirement.txt"
   retry 3 "$@" download --no-deps --only-binary=:all: --require-hashes --disable-pip-version-check \
     --no-cache-dir --quiet --dest "$wheels.new" --requirement "$wheels.new/requirement.txt" || return 1
   put_wheels
 }
 
-# One uWSGI at a time: what stands in the folder is what gets installed.
+# One set at a time: what stands in the folder is what gets installed.
 put_wheels() {
   rm -f "$opt/wheels/"*.whl && mv "$opt/wheels.new/"*.whl "$opt/wheels/" && rm -rf "$opt/wheels.new"
 }
@@ -168,7 +175,7 @@ finish() { # <os>
   python=$("$opt/python/bin/python3" -c 'import platform; print(platform.python_version())')
   nginx_version=$(nginx -v 2>&1)
   nginx_version=${nginx_version##*/}
-  wheel=$(cd "$opt/wheels" && echo *.whl)
+  wheel=$(cd "$opt/wheels" && echo *[uU][wW][sS][gG][iI]-*.whl)
   printf '{"os": "%s", "python": "%s", "uwsgi": "%s", "nginx": "%s"}\n' \
     "$1" "$python" "$wheel" "${nginx_version%% *}" >"$state/ready.new"
   mv "$state/ready.new" "$state/ready"

@@ -45,7 +45,7 @@ install_packages() {
 provide_python() {
   step "Python and uWSGI"
   mkdir -p "$opt/python/bin"
-  ln -sfn /usr/bin/python3 "$opt/python/bin/python3"
+  ln -sfn "$root/usr/bin/python3" "$opt/python/bin/python3"
   local pip
   pip=$(compgen -G "$pip_wheels/pip-*.whl" | head -n 1) || fail "no pip wheel in $pip_wheels"
   # A wheel can be run from where it lies.
@@ -53,12 +53,12 @@ provide_python() {
     fail "pip could not download uWSGI; see the log above, and /etc/pip.conf for the index it used"
 }
 
-begin debian12
+begin debian12 debian 12
 honour_environment
 install_packages
 hold_nginx_back
 make_accounts www-data
-make_folders
+make_folders www-data
 provide_python
 open_firewall
 allow_in_selinux
