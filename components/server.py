@@ -100,8 +100,10 @@ class Server(pulumi.ComponentResource):
             user_data=pulumi.Output.secret(_user_data(settings, host_key)),
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # cloud-init runs user data at the first boot only: a changed one is another server.
-                replace_on_changes=["userData"],
+                # cloud-init runs user data at the first boot only: a changed one is another server. The provider
+                # would change the others in place: an image wipes the disk under an id that says nothing changed,
+                # and a vswitch of another zone or VPC is refused.
+                replace_on_changes=["userData", "imageId", "vswitchId"],
                 # "newest" moves, and another image would wipe the system disk of a running server.
                 ignore_changes=None if settings.image_id else ["imageId"],
             ),
