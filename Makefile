@@ -29,6 +29,9 @@ SHELL_SCRIPTS := .ci/run $(wildcard setup/*.sh cloud-init/*.sh)
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 12
 
+.PHONY: setup
+setup: sandbox-packages $(RUNTIME) ## install what ./ops needs, and nothing else
+
 .PHONY: up
 up: sandbox-packages $(RUNTIME) ## deploy the local stack on this machine and print its URL
 	$(ROOT) ./ops up local
