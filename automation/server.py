@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import ssh
 from automation.stacks import Stack
-from components.server import ADMIN_USER
 from progress import DeploymentError
 
 
 def connection(stack: Stack) -> ssh.Connection:
-    """Return how to reach the stack's server.
+    """Return how to reach the stack's server: as the program's own remote commands do.
 
     Raises:
         DeploymentError: the stack has no server.
     """
-    outputs = stack.outputs()
-    if "address" not in outputs or "hostKey" not in outputs:
-        raise DeploymentError("the stack has no server; deploy it with ./ops up.")
-    return ssh.Connection(
-        host=str(outputs["address"]),
-        user=ADMIN_USER,
-        host_key=str(outputs["hostKey"]),
-        private_key=_admin_key(stack),
-    )
+    for resource in stack.resources():
+        if resource["type"] == "command:remote:Command":
+            given = resource["inputs"]["connection"]
+            return ssh.Connection(
+                host=given["host"],
+                user=given["user"],
+                host_key=given["hostKey"],
+                private_key=given.get("privateKey"),  # None: the running ssh-agent has it
+            )
+    raise DeploymentError("the stack has no server that is ready; deploy it with ./ops up.")
 
 
 def run(stack: Stack, command: str) -> str:
@@ -35,12 +35,3 @@ def run(stack: Stack, command: str) -> str:
         return ssh.run(connection(stack), command, seconds=120).stdout
     except ssh.SshError as error:
         raise DeploymentError(str(error)) from error
-
-
-def _admin_key(stack: Stack) -> str | None:
-    """The private key that the program uses itself: the one it made, the configured one, or None for the agent's."""
-    for resource in stack.resources():
-        if resource["type"] == "command:remote:Command":
-            key: str | None = resource["inputs"]["connection"].get("privateKey")
-            return key
-    raise DeploymentError("the stack has no server that is ready; deploy it with ./ops up.")

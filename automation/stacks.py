@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from automation.pulumi_stack import PulumiStack
 from progress import DeploymentError, Outcome, Report
 from sandbox import configuration
-from sandbox.stack import SandboxStack
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -47,9 +45,14 @@ def open_stack(name: str, project: Path = PROJECT) -> Stack:
     config = configuration.read_document(project, name).get("config") or {}
     target = config.get(f"{configuration.project_name(project)}:target", "alicloud")
     match target:
+        # Each engine is loaded when it is asked for: either takes longer than the rest of a short command.
         case "sandbox":
+            from sandbox.stack import SandboxStack  # noqa: PLC0415
+
             return SandboxStack(project, name)
         case "alicloud":
+            from automation.pulumi_stack import PulumiStack  # noqa: PLC0415
+
             return PulumiStack(project, name)
         case _:
             raise DeploymentError(f"target is {target!r}; allowed: alicloud or sandbox")

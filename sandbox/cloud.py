@@ -14,7 +14,9 @@ import hashlib
 import ipaddress
 import json
 import re
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,6 +243,7 @@ class Cloud:
             match containers.state(instance["container"]):
                 case "stopped":
                     containers.start(instance["container"])
+                    _wait_until_booted(instance["container"])
                 case "absent":
                     lost.append(instance_id)
                 case _:
@@ -332,6 +335,22 @@ class Cloud:
 
     def _write(self) -> None:
         write_atomically(self._path, json.dumps(self._things, indent=1))
+
+
+def _wait_until_booted(container: str) -> None:
+    """Return when the instance's units have started, or failed to; after a minute in any case."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        # Fails while systemd is not there to be asked, and afterwards where a unit has failed.
+        asked = subprocess.run(
+            ["podman", "exec", container, "timeout", "60", "systemctl", "is-system-running", "--wait"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if asked.stdout.strip() in ("running", "degraded", "maintenance"):
+            return
+        time.sleep(0.2)
 
 
 def _addresses_in_use() -> set[str]:
