@@ -1,0 +1,203 @@
+"""nginx and uWSGI run from the files of a host, moved to a folder and to ports of their own.
+
+What is moved is only where things are: each absolute path of ours, the three addresses, the account. No value that
+says how something works is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import grp
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from render.host_files import HostSettings
+from tests.host.files.programs import program
+from tests.host.files.variants import write
+
+PATIENCE = 30.0
+# Ours; what the distribution's nginx brings (mime.types, modules) is read where it is.
+OWN_PLACES = (
+    "/etc/nginx/flask/",
+    "/run/flask/",
+    "/run/nginx.pid",
+    "/var/log/flask/",
+    "/usr/share/flask/",
+    "/srv/flask",
+)
+TEMPORARY = ("client_body", "uwsgi", "proxy", "fastcgi", "scgi")
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host's files below `root`, with the ports that they were moved to."""
+
+    root: Path
+    settings: HostSettings
+    public: int
+    loopback: int
+    slot: int
+
+    @property
+    def nginx_conf(self) -> Path:
+        return self.root / "etc/nginx/nginx.conf"
+
+    @property
+    def access_log(self) -> Path:
+        return self.root / "var/log/flask/access.log"
+
+    @property
+    def error_log(self) -> Path:
+        return self.root / "var/log/flask/error.log"
+
+    @property
+    def socket(self) -> str:
+        """Where slot a listens."""
+        return (
+            str(self.root / "run/flask/a.sock")
+            if self.settings.socket == "unix"
+            else f"127.0.0.1:{self.slot}"
+        )
+
+    @property
+    def stats(self) -> Path:
+        return self.root / "run/flask/a.stats.sock"
+
+
+@contextlib.contextmanager
+def host(settings: HostSettings) -> Iterator[Host]:
+    """Render, move, and remove in the end. The path is short: a unix socket's may have 107 bytes."""
+    root = Path(tempfile.mkdtemp(prefix="host-"))
+    try:
+        made = Host(root, settings, *_free_ports(3))
+        write(settings, root)
+        for folder in ("run/flask", "var/log/flask", "srv/flask", "tmp"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        for file in (root / "etc/nginx").rglob("*.*"):
+            if file.is_file():
+                file.write_text(_moved(made, file.read_text()))
+        yield made
+    finally:
+        shutil.rmtree(root)
+
+
+@contextlib.contextmanager
+def nginx(made: Host) -> Iterator[None]:
+    """nginx in the foreground, until it answers, and stopped in the end."""
+    with _started(
+        made, "nginx", [program("nginx"), "-c", str(made.nginx_conf), "-g", "daemon off;"]
+    ) as process:
+        _until(process, lambda: _listens(made.public) and _listens(made.loopback), made, "nginx")
+        yield
+
+
+@contextlib.contextmanager
+def uwsgi(
+    made: Host, application: str, *options: str, release: str = "r1"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Slot a's uWSGI with the Python text `application` as its module, and as the target of nginx."""
+    code = made.root / "code"
+    code.mkdir(exist_ok=True)
+    (code / "application.py").write_text(application)
+    command = [
+        program("uwsgi"),
+        *("--ini", str(made.root / "etc/flask/uwsgi/slot.ini")),
+        *("--socket", made.socket, "--stats", str(made.stats)),
+        *("--chdir", str(code), "--pythonpath", str(code), "--module", "application", "--callable", "app"),
+        *("--add-header", f"X-Flask-Release: {release}"),
+        *options,
+    ]
+    with _started(made, "uwsgi", command) as process:
+        # The statistics are served once the application is loaded and the workers are forked.
+        _until(process, made.stats.exists, made, "uwsgi")
+        point_to_slot(made)
+        yield process
+
+
+def point_to_slot(made: Host) -> None:
+    """What flask-release does when slot a goes live."""
+    if made.settings.socket == "unix":
+        link = made.root / "run/flask/current.sock"
+        link.unlink(missing_ok=True)
+        link.symlink_to("a.sock")
+    else:
+        default = made.root / "etc/nginx/flask/upstream.conf.default"
+        default.with_suffix("").write_text(default.read_text())
+
+
+def until(happened: Callable[[], bool], complaint: Callable[[], str] = lambda: "it did not happen") -> None:
+    """Wait for something that takes its time, up to a limit that only a failure reaches."""
+    end = time.monotonic() + PATIENCE
+    while not happened():
+        if time.monotonic() > end:
+            pytest.fail(complaint())
+        time.sleep(0.02)
+
+
+def output(made: Host, name: str) -> str:
+    """What a program printed."""
+    return (made.root / f"{name}.log").read_text(errors="replace")
+
+
+def _moved(made: Host, text: str) -> str:
+    for place in OWN_PLACES:
+        text = text.replace(place, f"{made.root}{place}")
+    user, group = getpass.getuser(), grp.getgrgid(os.getgid()).gr_name
+    text = re.sub(r"^user \S+;", f"user {user} {group};", text, flags=re.MULTILINE)
+    text = re.sub(r"\blisten 80\b", f"listen 127.0.0.1:{made.public}", text)
+    text = re.sub(r"\blisten 127\.0\.0\.1:8099\b", f"listen 127.0.0.1:{made.loopback}", text)
+    text = re.sub(r"\bserver 127\.0\.0\.1:8080\b", f"server 127.0.0.1:{made.slot}", text)
+    paths = "".join(f"    {kind}_temp_path {made.root}/tmp/{kind};\n" for kind in TEMPORARY)
+    return re.sub(r"^http \{\n", f"http {{\n{paths}", text, flags=re.MULTILINE)
+
+
+@contextlib.contextmanager
+def _started(made: Host, name: str, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    with (made.root / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _until(process: subprocess.Popen[bytes], ready: Callable[[], bool], made: Host, name: str) -> None:
+    until(
+        lambda: ready() or process.poll() is not None, lambda: f"{name} did not start:\n{output(made, name)}"
+    )
+    if process.poll() is not None:
+        pytest.fail(f"{name} ended:\n{output(made, name)}")
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for held in sockets:
+            held.bind(("127.0.0.1", 0))
+        return [held.getsockname()[1] for held in sockets]

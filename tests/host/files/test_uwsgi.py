@@ -1,0 +1,105 @@
+"""uWSGI takes the rendered slot.ini, in strict mode, and does what it says there."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.host.files import rig
+from tests.host.files.application import APPLICATION
+from tests.host.files.programs import run
+from tests.host.files.rig import Host
+
+
+def stats(host: Host) -> dict[str, Any]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(host.stats))
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    read: dict[str, Any] = json.loads(received)
+    return read
+
+
+def test_the_blog_posts_workers(served: Host) -> None:
+    workers = stats(served)["workers"]
+    assert len(workers) == 4
+    assert [len(worker["cores"]) for worker in workers] == [2, 2, 2, 2]
+
+
+def test_the_socket_takes_the_queue_that_was_asked_for(served: Host) -> None:
+    assert stats(served)["listen_queue_errors"] == 0
+    assert "listen backlog is limited to 1024" in rig.output(served, "uwsgi")
+
+
+def test_sockets_are_closed_to_everyone_else(served: Host) -> None:
+    sockets = [
+        path for path in (served.root / "run/flask").iterdir() if path.is_socket() and not path.is_symlink()
+    ]
+    assert sockets
+    assert {path.stat().st_mode & 0o777 for path in sockets} == {0o660}
+
+
+def test_a_misspelt_option_is_a_failed_start(host: Host) -> None:
+    ini = host.root / "etc/flask/uwsgi/slot.ini"
+    ini.write_text(ini.read_text().replace("harakiri =", "harakirri ="))
+    started = run("uwsgi", "--ini", ini, "--socket", host.socket)
+    assert started.returncode != 0
+    assert "unknown config directive: harakirri" in started.stdout
+
+
+def test_an_application_that_does_not_load_is_a_failed_start(host: Host) -> None:
+    (host.root / "application.py").write_text("import no_such_module\n")
+    options = ("--chdir", host.root, "--module", "application", "--callable", "app")
+    started = run("uwsgi", "--ini", host.root / "etc/flask/uwsgi/slot.ini", "--socket", host.socket, *options)
+    assert started.returncode == 22
+    assert "No module named 'no_such_module'" in started.stdout
+
+
+def test_sigterm_lets_a_running_request_finish(host: Host) -> None:
+    answers: list[httpx.Response] = []
+    with rig.uwsgi(host, APPLICATION) as process, rig.nginx(host):
+        address = f"http://127.0.0.1:{host.public}/slow"
+        asking = threading.Thread(target=lambda: answers.append(httpx.get(address, timeout=20)))
+        asking.start()
+        rig.until(lambda: any(core["in_request"] for core in _cores(host)))
+        process.send_signal(signal.SIGTERM)
+        asking.join()
+        assert process.wait(timeout=20) == 0
+    assert [answer.status_code for answer in answers] == [200]
+    # Nothing is left that the next start of the slot, or a check, could take for a running one.
+    assert not [path for path in Path(host.root / "run/flask").iterdir() if path.is_socket()]
+
+
+def test_workers_that_end_by_their_number_of_requests_lose_none(host: Host) -> None:
+    ini = host.root / "etc/flask/uwsgi/slot.ini"
+    text = ini.read_text().replace("max-requests = 10000", "max-requests = 25")
+    ini.write_text(text.replace("max-requests-delta = 500", "max-requests-delta = 5"))
+    statuses: list[int] = []
+
+    def ask() -> None:
+        with httpx.Client(timeout=20) as client:
+            for _ in range(50):
+                statuses.append(client.get(f"http://127.0.0.1:{host.public}/page").status_code)
+
+    # Otherwise a worker of less than a minute is left alone, and the master pauses between two that end at once.
+    with rig.uwsgi(host, APPLICATION, "--min-worker-lifetime=0", "--forkbomb-delay=0"), rig.nginx(host):
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        respawned = sum(worker["respawn_count"] for worker in stats(host)["workers"])
+    assert respawned > 8, "each of the four workers started once, and again"
+    assert set(statuses) == {200}
+    assert len(statuses) == 400
+
+
+def _cores(host: Host) -> list[dict[str, Any]]:
+    return [core for worker in stats(host)["workers"] for core in worker["cores"]]
