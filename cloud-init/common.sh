@@ -59,7 +59,7 @@ retry() {
   shift
   for ((try = 1; try <= times; try++)); do
     "$@" && return 0
-    ((try == times)) || { note "try $try of $times failed: $1 ${2:-}"; sleep "${FLASK_RETRY_PAUSE:-5}"; }
+    ((try == times)) || { note "try $try of $times failed: ${1##*/} ${2:-}"; sleep "${FLASK_RETRY_PAUSE:-5}"; }
   done
   return 1
 }
@@ -123,7 +123,8 @@ open_firewall() {
 }
 
 # Alibaba's images have SELinux off. Where it is on, nginx must reach uWSGI, its own files and the loopback port.
-# CIL needs no compiler and is known to policycoreutils 2.5, CentOS 7.9's.
+# CIL needs no compiler and is known to policycoreutils 2.5, CentOS 7.9's; a rule is optional where one system's policy
+# has a type that the other's lacks.
 allow_in_selinux() {
   command -v getenforce >/dev/null && [[ $(getenforce) == Enforcing ]] || return 0
   step "SELinux: nginx to uWSGI"
@@ -132,9 +133,9 @@ allow_in_selinux() {
 (filecon "/var/run/flask(/.*)?" any (system_u object_r httpd_var_run_t ((s0) (s0))))
 (filecon "/var/log/flask(/.*)?" any (system_u object_r httpd_log_t ((s0) (s0))))
 (filecon "/srv/flask(/.*)?" any (system_u object_r httpd_sys_content_t ((s0) (s0))))
-(allow httpd_t unconfined_service_t (unix_stream_socket (connectto)))
-(allow httpd_t initrc_t (unix_stream_socket (connectto)))
-(allow httpd_t unreserved_port_t (tcp_socket (name_bind)))
+(optional flask_socket_of_service (allow httpd_t unconfined_service_t (unix_stream_socket (connectto))))
+(optional flask_socket_of_script (allow httpd_t initrc_t (unix_stream_socket (connectto))))
+(optional flask_loopback_port (allow httpd_t unreserved_port_t (tcp_socket (name_bind))))
 CIL
   semodule -i "$state/flask_nginx.cil"
   restorecon -R "$root/run/flask" "$root/var/log/flask" "$root/srv/flask"

@@ -252,6 +252,14 @@ def test_a_command_that_fails_unforeseen_is_named(server: Server) -> None:
     assert "status 6" in server.failure()
 
 
+def test_a_failure_is_told_once(server: Server) -> None:
+    server.install_program("nginx", "#!/bin/sh\nexit 127\n")
+    done = server.boot()
+    assert done.returncode == 1
+    assert "nginx -v" in server.failure()
+    assert done.stdout.count("FAILED") == 1
+
+
 def test_accounts(server: Server) -> None:
     server.boot()
     (useradd,) = server.calls("useradd")
@@ -335,6 +343,6 @@ def test_selinux(server: Server) -> None:
     assert server.calls("restorecon")
 
 
-def test_the_log_is_not_for_everyone_and_the_state_holds_no_key(server: Server) -> None:
+def test_the_log_is_not_for_everyone(server: Server) -> None:
     server.boot()
     assert stat.S_IMODE((server.root / "var/log/flask-bootstrap.log").stat().st_mode) == 0o640

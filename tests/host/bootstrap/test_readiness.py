@@ -125,7 +125,8 @@ def test_says_what_it_waits_for(boot: Boot) -> None:
     # A pause lasts sixteen seconds here, and the second one sees the end.
     boot.write(
         "bin/sleep",
-        '#!/bin/sh\ncd "$FLASK_ROOT"\ngrep -q ^116 uptime && mkdir -p run/cloud-init && touch run/cloud-init/result.json\n'
+        '#!/bin/sh\ncd "$FLASK_ROOT"\n'
+        "grep -q ^116 uptime && mkdir -p run/cloud-init && touch run/cloud-init/result.json\n"
         "echo 116.00 1.0 >uptime\n",
     )
     (boot.root / "bin/sleep").chmod(0o755)
