@@ -11,6 +11,7 @@ import ipaddress
 import json
 import os
 import resource
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -302,8 +303,6 @@ def _system_options() -> list[str]:
         *limit("nproc", resource.RLIMIT_NPROC, 16384),
         # sshd ends a login that it cannot write to the audit log, where the kernel has one.
         *("--cap-add", "AUDIT_WRITE"),
-        # podman would put a tmpfs here; the journal is to outlive a reboot. Removed with the container.
-        *("--volume", "/var/log/journal"),
         # Reboot asked for inside ends with this status (debian12/): podman starts it again. Shut down, it stays down.
         *("--restart", "on-failure"),
         # The console: a file with the container, not lines in this machine's journal.
@@ -336,7 +335,10 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def _free_address(network: str) -> str:
-    """The lowest address of the network that no instance has, not its gateway either."""
+    """An address of the network that no instance has, nor its gateway.
+
+    Any, not the next: podman may hold back one that belonged to an instance whose start was cut off.
+    """
     subnet = ipaddress.ip_network(bridge(network).subnet)
     listed = run(
         ["podman", "ps", "--all", "--filter", f"label={_NETWORK}={network}", "--format", "json"],
@@ -344,14 +346,13 @@ def _free_address(network: str) -> str:
         advice=_RETRY,
     )
     taken = {entry["Labels"][_ADDRESS] for entry in json.loads(listed)}
-    hosts = subnet.hosts()
-    next(hosts)  # podman's gateway
-    for host in hosts:
-        if str(host) not in taken:
-            return str(host)
-    raise SandboxError(
-        f"The network {network} ({subnet}) is full.\nRemove instances that are no longer needed."
-    )
+    _gateway, *hosts = map(str, subnet.hosts())
+    free = [host for host in hosts if host not in taken]
+    if not free:
+        raise SandboxError(
+            f"The network {network} ({subnet}) is full.\nRemove instances that are no longer needed."
+        )
+    return secrets.choice(free)
 
 
 def _admit_loopback(name: str) -> None:
@@ -372,11 +373,15 @@ def _admit_loopback(name: str) -> None:
 
 
 def _inspect(name: str) -> dict[str, Any] | None:
-    if not succeeds(["podman", "container", "exists", name]):
+    try:
+        inspected = run(
+            ["podman", "container", "inspect", name], doing=f"look at the instance {name}", advice=_RETRY
+        )
+    except SandboxError:
+        # Asked afterwards: what a killed run was removing may be gone by now.
+        if succeeds(["podman", "container", "exists", name]):
+            raise
         return None
-    inspected = run(
-        ["podman", "container", "inspect", name], doing=f"look at the instance {name}", advice=_RETRY
-    )
     facts: dict[str, Any] = json.loads(inspected)[0]
     return facts
 

@@ -32,6 +32,7 @@ _TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "nft": "nftables",
     "iptables": "iptables",
+    "ssh": "openssh-client",
 }
 # Root's programs are asked for before anybody is root.
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"

@@ -8,9 +8,6 @@ rm -f "$root"/etc/ssh/ssh_host_*
 : > "$root/etc/machine-id"
 rm -f "$root/var/lib/dbus/machine-id"
 
-# The journal outlives a reboot, as on a server.
-mkdir -p "$root/var/log/journal"
-
 # Python and OpenSSL look here before the folder of single certificates; curl and apt know the bundle already.
 ln -sf /etc/ssl/certs/ca-certificates.crt "$root/usr/lib/ssl/cert.pem"
 

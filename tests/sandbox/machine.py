@@ -247,9 +247,3 @@ def inspect(name: str, template: str) -> str:
 
 def started_at(name: str) -> str:
     return inspect(name, "{{.State.StartedAt.UnixNano}}")
-
-
-def volumes() -> str:
-    return subprocess.run(
-        ["podman", "volume", "ls", "--quiet"], capture_output=True, text=True, check=True
-    ).stdout
