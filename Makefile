@@ -19,7 +19,7 @@ SANDBOX_PACKAGES := podman runc netavark iptables nftables mmdebstrap openssh-cl
 # The programs that read what the project renders, and check it.
 CHECKER_PACKAGES := nginx cloud-init systemd
 
-PYTEST := $(BIN)/python -m pytest -q
+PYTEST := $(BIN)/python -m pytest
 # The sample application is a project of its own, with its own folder as the import root: a run of its own.
 APP_TESTS := $(PYTEST) app/tests
 
@@ -57,7 +57,7 @@ lint: $(DEV) ## linters, format, types
 	$(BIN)/mypy
 
 .PHONY: unit
-unit: $(DEV) ## unit tests of the program and of the sample application
+unit: $(DEV) checker-packages ## unit tests of the program and of the sample application
 	$(APP_TESTS)
 	$(PYTEST) tests/unit
 

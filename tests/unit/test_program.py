@@ -3,6 +3,7 @@
 import json
 import runpy
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,12 @@ def configuration(stack: str) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 
+@cache
+def made(stack: str) -> Record:
+    """What `up` of the stack as it stands asks for. One run serves all tests that only read it."""
+    return program(stack)
+
+
 def program(stack: str, **options: Any) -> Record:
     config = {**configuration(stack), **options.pop("config", {})}
     return run(
@@ -67,7 +74,7 @@ def custom(record: Record) -> list[Resource]:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_resources_of_a_stack(stack: str) -> None:
-    record = program(stack)
+    record = made(stack)
     assert Counter(resource.type for resource in record.resources) == {
         "flaskapp:index:Network": 1,
         "flaskapp:index:Firewall": 1,
@@ -88,7 +95,7 @@ def test_the_resources_of_a_stack(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_resource_is_a_components_child_and_named_after_its_stack(stack: str) -> None:
-    record = program(stack)
+    record = made(stack)
     name = f"{PROJECT}-{stack}"
     for resource in record.resources:
         # The stack and its components share their name; a stack's children are the components alone.
@@ -98,7 +105,7 @@ def test_every_resource_is_a_components_child_and_named_after_its_stack(stack: s
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_way_from_network_to_release(stack: str) -> None:
-    record = program(stack)
+    record = made(stack)
     name = f"{PROJECT}-{stack}"
     instance = record.one(INSTANCE)
     assert instance.inputs["vswitchId"] == f"{name}-vswitch-id"
@@ -112,7 +119,7 @@ def test_the_way_from_network_to_release(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_what_runs_on_the_instance_goes_with_it_and_comes_again_on_another(stack: str) -> None:
-    record = program(stack)
+    record = made(stack)
     instance = record.one(INSTANCE)
     for resource in [*record.created(COMMAND), *record.created(COPY)]:
         assert resource.deleted_with == instance.name
@@ -123,7 +130,7 @@ def test_what_runs_on_the_instance_goes_with_it_and_comes_again_on_another(stack
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_world_reaches_the_web_ports_and_nothing_else(stack: str) -> None:
-    record = program(stack)
+    record = made(stack)
     from_everywhere = {
         rule.inputs["portRange"] for rule in record.created(RULE) if rule.inputs["cidrIp"] == "0.0.0.0/0"
     }
@@ -152,24 +159,24 @@ def test_no_secret_is_plain(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_nothing_outlives_a_destroy(stack: str) -> None:
-    for resource in program(stack).resources:
+    for resource in made(stack).resources:
         assert not resource.protect
         assert not resource.retain_on_delete
 
 
 def test_exports() -> None:
-    exports = program("dev").exports
+    exports = dict(made("dev").exports)
     assert exports.pop("hostKey").startswith("ssh-ed25519 ")
     assert exports == {
         "url": "http://203.0.113.10",
         "address": "203.0.113.10",
         "release": "3f2a9c01b7de-9ab3e2",
     }
-    assert program("prod").exports["url"] == "http://www.example.com"
+    assert made("prod").exports["url"] == "http://www.example.com"
 
 
 def test_the_examples_differ_in_what_they_say() -> None:
-    dev, prod, local = (program(stack).one(INSTANCE).inputs for stack in ("dev", "prod", "local"))
+    dev, prod, local = (made(stack).one(INSTANCE).inputs for stack in ("dev", "prod", "local"))
     assert dev["instanceType"] == "ecs.e-c1m2.large"
     assert (prod["instanceType"], prod["internetMaxBandwidthOut"]) == ("ecs.c7.large", 20)
     assert local["instanceName"] == f"{PROJECT}-local"
@@ -177,13 +184,13 @@ def test_the_examples_differ_in_what_they_say() -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_preview_plans_the_same_resources_with_what_is_unknown(stack: str) -> None:
-    planned, made = program(stack, preview=True), program(stack)
+    planned, record = program(stack, preview=True), made(stack)
     assert {(resource.type, resource.name) for resource in planned.resources} == {
-        (resource.type, resource.name) for resource in made.resources
+        (resource.type, resource.name) for resource in record.resources
     }
     assert planned.one(INSTANCE).inputs["vswitchId"] == UNKNOWN
     assert planned.one(INSTANCE).inputs["userData"] == Secret(UNKNOWN)
-    assert set(planned.exports) == set(made.exports)
+    assert set(planned.exports) == set(record.exports)
     assert planned.exports["release"] == UNKNOWN
 
 
@@ -199,7 +206,7 @@ def test_a_second_run_asks_for_the_same() -> None:
             for resource in record.resources
         }
 
-    assert without_keys(program("dev")) == without_keys(program("dev"))
+    assert without_keys(program("dev")) == without_keys(made("dev"))
 
 
 @pytest.mark.parametrize(

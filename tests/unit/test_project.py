@@ -48,8 +48,8 @@ def test_make_test_leaves_nothing_out() -> None:
         "ruff format --check",
         "mypy",
         "shellcheck",
-        "pytest -q app/tests",
-        "pytest -q tests",
+        "pytest app/tests",
+        "pytest tests",
     ):
         assert step in planned
 
