@@ -28,7 +28,6 @@ python_tag=20261021
 python_sha256=6d7521138fd33afddc1ccd08abb007d9a2829e38117c2576f9efdc0ec73ce772
 python_file=cpython-$python_version+$python_tag-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz
 python_mirrors=(
-  https://registry.npmmirror.com/-/binary/python-build-standalone
   https://releases.astral.sh/github/python-build-standalone/releases/download
   https://github.com/astral-sh/python-build-standalone/releases/download
 )

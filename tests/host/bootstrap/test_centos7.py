@@ -17,7 +17,7 @@ VPC_EPEL = "http://mirrors.cloud.aliyuncs.com/epel-archive/7/x86_64"
 EPEL = "https://archives.fedoraproject.org/pub/archive/epel/7/x86_64"
 PYTHON_FILE = "20261021/cpython-3.12.15%2B20261021-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz"
 MIRROR = "https://mirror.example/python"
-CHINA_PYTHON = "https://registry.npmmirror.com/-/binary/python-build-standalone"
+ASTRAL_PYTHON = "https://releases.astral.sh/github/python-build-standalone/releases/download"
 GITHUB_PYTHON = "https://github.com/astral-sh/python-build-standalone/releases/download"
 
 
@@ -36,7 +36,7 @@ def new_server(
         made.serve(f"{epel}/repodata/repomd.xml")
     archive = python_archive()
     made.pin_python(archive)
-    made.serve(f"{CHINA_PYTHON}/{PYTHON_FILE}", archive)
+    made.serve(f"{ASTRAL_PYTHON}/{PYTHON_FILE}", archive)
     return made
 
 
@@ -160,11 +160,11 @@ def test_a_wrong_checksum_is_refused_and_the_next_mirror_asked(tmp_path: Path) -
     done = server.boot()
     assert done.returncode == 0
     assert "wrong checksum" in done.stdout
-    assert f"from {CHINA_PYTHON}" in done.stdout
+    assert f"from {ASTRAL_PYTHON}" in done.stdout
 
 
 def test_no_mirror_has_the_pinned_python(server: Server) -> None:
-    for mirror in (CHINA_PYTHON, GITHUB_PYTHON):
+    for mirror in (ASTRAL_PYTHON, GITHUB_PYTHON):
         server.serve(f"{mirror}/{PYTHON_FILE}", b"something else")
     done = server.boot()
     assert done.returncode == 1
