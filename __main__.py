@@ -6,6 +6,7 @@ import settings
 from components.firewall import Firewall
 from components.flask_service import FlaskService, FlaskServiceArgs
 from components.network import Network
+from components.rollbacks import rollbacks
 from components.server import Server, ServerArgs
 
 config = settings.load()
@@ -26,6 +27,7 @@ service_args: FlaskServiceArgs = {
     "host": config.host,
     "release": release,
     "environment": config.application.environment,
+    "rollbacks": rollbacks(server),
     "domain": config.web.domain,
 }
 service = FlaskService(name, service_args)

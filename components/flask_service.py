@@ -18,6 +18,7 @@ from render.release import Archive, Release, host_archive
 BUILD_FOLDER = Path(".build")
 INCOMING = "/var/lib/flask/incoming"
 HOST_BUNDLES = "/var/lib/flask/host"
+PYTHON = "/opt/flask/python/bin/python3"
 
 
 class FlaskServiceArgs(TypedDict):
@@ -31,6 +32,8 @@ class FlaskServiceArgs(TypedDict):
     """The application and what it needs."""
     environment: pulumi.Input[dict[str, str]]
     """Environment variables of the application; secret."""
+    rollbacks: pulumi.Input[str]
+    """How often a release was rolled back on the server; another number makes the release anew."""
     domain: str | None
     """Host name of the site; None serves it at the server's address."""
 
@@ -59,7 +62,7 @@ class FlaskService(pulumi.ComponentResource):
         return self._command(
             f"{name}-configure",
             digest.apply(_configure_script),
-            digest,
+            [digest],
             depends_on=copy,
         )
 
@@ -72,7 +75,7 @@ class FlaskService(pulumi.ComponentResource):
         return self._command(
             f"{name}-release",
             f"/opt/flask/bin/flask-release release {archive}",
-            release.archive.digest,
+            [release.archive.digest, args["rollbacks"]],
             stdin=pulumi.Output.secret(args["environment"]).apply(
                 lambda environment: json.dumps({"env": environment}, sort_keys=True)
             ),
@@ -97,7 +100,7 @@ class FlaskService(pulumi.ComponentResource):
         self,
         name: str,
         create: pulumi.Input[str],
-        digest: pulumi.Input[str],
+        triggers: list[pulumi.Input[str]],
         *,
         depends_on: remote.CopyToRemote | list[pulumi.Resource],
         stdin: pulumi.Input[str] | None = None,
@@ -107,7 +110,7 @@ class FlaskService(pulumi.ComponentResource):
             connection=self._server.connection,
             create=create,
             stdin=stdin,
-            triggers=[self._server.instance.id, digest],
+            triggers=[self._server.instance.id, *triggers],
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -124,7 +127,7 @@ def _configure_script(digest: str) -> str:
             "set -eu",
             f"rm -rf {folder} && mkdir -p {folder}",
             f"tar -xzf {INCOMING}/host-{digest}.tar.gz -C {folder}",
-            f"exec /usr/bin/python3 {folder}/opt/flask/lib/flask_release configure {folder}",
+            f"exec {PYTHON} {folder}/opt/flask/lib/flask_release configure {folder}",
         )
     )
 
