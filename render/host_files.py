@@ -51,6 +51,12 @@ class HostSettings:
         socket: `unix`, or the loopback address and port of the first slot (the second takes the next port).
         health_path: path that answers 200 when the application is well.
         client_max_body_size: largest request body, in nginx's notation.
+        static_url: address of static files, as `/static/`, which nginx serves itself; empty: the application does.
+        requests_per_second: of one address, four times as many at once; 0: no limit.
+        connections_per_address: 0: no limit.
+        micro_cache_seconds: how long answers to visitors without a session are kept; 0: not at all.
+        trusted_proxies: networks (CIDR) whose X-Forwarded-For and X-Forwarded-Proto are believed.
+        content_security_policy: sent with pages that bring none of their own; empty: none.
     """
 
     profile: OsProfile
@@ -63,6 +69,12 @@ class HostSettings:
     socket: str
     health_path: str
     client_max_body_size: str
+    static_url: str = "/static/"
+    requests_per_second: int = 0
+    connections_per_address: int = 0
+    micro_cache_seconds: int = 0
+    trusted_proxies: tuple[str, ...] = ()
+    content_security_policy: str = ""
 
 
 def host_files(settings: HostSettings) -> dict[str, HostFile]:

@@ -34,6 +34,7 @@ OWN_PLACES = (
     "/run/flask/",
     "/run/nginx.pid",
     "/var/log/flask/",
+    "/var/cache/flask",
     "/usr/share/flask/",
     "/srv/flask",
 )
@@ -83,7 +84,7 @@ def host(settings: HostSettings) -> Iterator[Host]:
     try:
         made = Host(root, settings, *_free_ports(3))
         write(settings, root)
-        for folder in ("run/flask", "var/log/flask", "srv/flask", "tmp"):
+        for folder in ("run/flask", "var/log/flask", "var/cache", "srv/flask", "tmp"):
             (root / folder).mkdir(parents=True, exist_ok=True)
         for file in (root / "etc/nginx").rglob("*.*"):
             if file.is_file():

@@ -11,13 +11,8 @@ from pathlib import Path
 import httpx
 
 from tests.host.files import rig
+from tests.host.files.client import get
 from tests.host.files.rig import Host
-
-
-def get(
-    host: Host, path: str, headers: dict[str, str] | None = None, port: int | None = None
-) -> httpx.Response:
-    return httpx.get(f"http://127.0.0.1:{port or host.public}{path}", headers=headers, timeout=20)
 
 
 def raw(host: Host, request: bytes) -> bytes:

@@ -54,6 +54,12 @@ def test_systemd_219_knows_every_value() -> None:
             assert not (key.startswith("Exec") and "%" in value.split(" ")[0]), name
 
 
+def test_systemd_219_gets_a_capability_set_on_one_line() -> None:
+    """It stores the set inverted and adds up what is to be dropped: of two lines their intersection is left."""
+    for name, text in units(CENTOS).items():
+        assert [key for _, key, _ in assignments(text)].count("CapabilityBoundingSet") <= 1, name
+
+
 def test_newer_systemd_gets_more_than_219_does() -> None:
     keys = {key for text in units(DEBIAN).values() for _, key, _ in assignments(text)}
     assert {"ProtectKernelModules", "RestrictNamespaces", "ReadWritePaths"} <= keys

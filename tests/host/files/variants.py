@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from render.host_files import HostSettings, host_files
 from render.profiles import PROFILES
@@ -32,6 +33,24 @@ VARIANTS = {
     for socket in ("unix", "127.0.0.1:8080")
     for domain in (False, True)
 }
+
+# Everything that a host may have, at once.
+VARIANTS |= {
+    f"{name}-everything": replace(
+        VARIANTS[name],
+        requests_per_second=50,
+        connections_per_address=20,
+        micro_cache_seconds=1,
+        trusted_proxies=("100.64.0.0/10", "198.51.100.7/32"),
+        content_security_policy="default-src 'self'; frame-ancestors 'none'",
+    )
+    for name in ("centos7-tcp-domain", "debian12-unix-address")
+}
+
+
+def small(**changes: Any) -> HostSettings:
+    """The blog post's host, with bodies of at most 1 MiB."""
+    return replace(BLOG, client_max_body_size="1m", **changes)
 
 
 def write(settings: HostSettings, root: Path) -> None:
