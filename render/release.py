@@ -19,6 +19,7 @@ from pathlib import Path
 import pathspec
 
 from render.host_files import HostFile, HostSettings, host_files
+from render.revision import revision
 
 # Never part of a release: version control, local environments and caches, local data, secrets of the developer.
 ALWAYS_LEFT_OUT = (
@@ -81,7 +82,10 @@ def application_release(path: Path, module: str, callable_: str, python_path: st
         "hashed": hashed,
     }
     identity = _digest(b"".join(_fingerprint(name, files[name]) for name in sorted(files)) + _json(facts))
-    files["release.json"] = HostFile(_json({"id": identity, **facts}), 0o644)
+    # Beside the identity, not in it: a commit that changes nothing here is no release.
+    made = revision(path)
+    described = {"id": identity, **facts, "commit": made.commit, "author": made.author}
+    files["release.json"] = HostFile(_json(described), 0o644)
     return Release(Archive(_archive(files).content, identity), lock, hashed)
 
 

@@ -69,6 +69,9 @@ def test_the_application_its_requirements_and_its_facts(folder: Path) -> None:
         "pythonpath": "src",
         "lock": made.lock,
         "hashed": False,
+        # not in a git checkout
+        "author": "",
+        "commit": "",
     }
 
 
