@@ -21,6 +21,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from pulumi.runtime import config as runtime_config
 
+from health import HealthCheck
 from render.host_files import HostSettings
 from render.profiles import PROFILES, OsProfile
 from render.release import Release, application_release
@@ -90,7 +91,8 @@ class ApplicationSettings:
     threads: int
     socket: str
     environment: pulumi.Output[dict[str, str]]
-    health_path: str
+    health: HealthCheck
+    keep_releases: int
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ class Settings:
             processes=self.application.processes,
             threads=self.application.threads,
             socket=self.application.socket,
-            health_path=self.application.health_path,
+            health=self.application.health,
+            keep_releases=self.application.keep_releases,
             client_max_body_size=self.web.client_max_body_size,
         )
 
@@ -157,6 +160,16 @@ def load(folder: Path | None = None) -> Settings:
     )
     _one_of(values, "target", ("alicloud", "sandbox"))
     return settings
+
+
+def load_site() -> tuple[str | None, HealthCheck]:
+    """Read the site's domain and its health check alone, for who looks at it from outside.
+
+    Raises:
+        pulumi.RunError: as `load`.
+    """
+    values = _Values.read()
+    return _web(values).domain, _health(values)
 
 
 def _network(values: _Values) -> NetworkSettings:
@@ -288,7 +301,8 @@ def _application(values: _Values, folder: Path) -> ApplicationSettings:
         threads=_integer(values, "threads", 1, 64),
         socket=_socket(values),
         environment=_environment(values),
-        health_path=_health_path(values),
+        health=_health(values),
+        keep_releases=_integer(values, "keepReleases", 2, 50),
     )
 
 
@@ -368,6 +382,32 @@ def _environment(values: _Values) -> pulumi.Output[dict[str, str]]:
                 raise pulumi.RunError(f"{place} holds a NUL byte, which no environment variable can.")
             merged[name] = str(value)
     return pulumi.Output.secret(merged)
+
+
+def _health(values: _Values) -> HealthCheck:
+    check = HealthCheck(
+        path=_health_path(values),
+        status=_integer(values, "healthStatus", 100, 599),
+        body=_health_body(values),
+        attempts=_integer(values, "healthAttempts", 1, 100),
+        interval=_integer(values, "healthInterval", 10, 60_000) / 1000,
+        timeout=_integer(values, "healthTimeout", 1, 900),
+        settle=_integer(values, "healthSettle", 0, 600),
+    )
+    if check.settle + (check.attempts - 1) * check.interval >= check.timeout:
+        _refuse(
+            "healthTimeout",
+            f"{check.timeout:g}",
+            "more seconds than healthSettle and healthAttempts with their healthInterval take",
+        )
+    return check
+
+
+def _health_body(values: _Values) -> str:
+    body = values.optional("healthBody") or ""
+    if not body.isprintable() or len(body) > 200:
+        _refuse("healthBody", body, "one line of at most 200 characters")
+    return body
 
 
 def _health_path(values: _Values) -> str:

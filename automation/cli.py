@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,9 +14,12 @@ from rich.console import Console
 
 import ssh as ssh_client
 from automation import server
+from automation import smoke as site
 from automation.display import Display, show_outcome
 from automation.stacks import open_stack
 from progress import DeploymentError, Outcome, Report
+
+FLASK_RELEASE = "/opt/flask/bin/flask-release"
 
 app = typer.Typer(
     help="Deploy a Flask application, and look after it.",
@@ -57,7 +61,7 @@ def destroy(stack: StackName, *, yes: Yes = False) -> None:
 def status(stack: StackName, *, as_json: AsJson = False) -> None:
     """Show the stack's outputs and what its server says of itself."""
     target = open_stack(stack)
-    said = server.run(target, "/opt/flask/bin/flask-release status" + (" --json" if as_json else ""))
+    said = server.run(target, FLASK_RELEASE + " status" + (" --json" if as_json else ""))
     outputs = _public_outputs(target)
     if as_json:
         typer.echo(json.dumps({"outputs": outputs, "server": json.loads(said)}, indent=2))
@@ -87,6 +91,33 @@ def output(
     else:
         for key, value in sorted(outputs.items()):
             typer.echo(f"{key}: {value}")
+
+
+@app.command()
+def smoke(stack: StackName) -> None:
+    """Ask the stack's site from here whether it is healthy."""
+    typer.echo(f"healthy: {site.check(open_stack(stack), stack)}")
+
+
+@app.command()
+def releases(stack: StackName, *, as_json: AsJson = False) -> None:
+    """List the releases on the stack's server."""
+    typer.echo(server.run(open_stack(stack), FLASK_RELEASE + " releases" + (" --json" if as_json else "")))
+
+
+@app.command()
+def rollback(
+    stack: StackName,
+    release: Annotated[
+        str | None, typer.Argument(help="Id of a release, or its start. Not given: the last good one.")
+    ] = None,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Also to a release that was marked bad.")] = False,
+) -> None:
+    """Serve an earlier release again; the one that is left is marked bad."""
+    command = [FLASK_RELEASE, "rollback", *(["--force"] if force else []), *([release] if release else [])]
+    answer = json.loads(server.run(open_stack(stack), shlex.join(command), say=_say))
+    typer.echo(f"release {answer['release']} serves")
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -136,6 +167,10 @@ def _deploy(run: Callable[[Report], Outcome], *, planned: bool = False) -> None:
     show_outcome(console, outcome, planned=planned)
     if outcome.failures:
         raise typer.Exit(1)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _public_outputs(target: Any) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import ssh
 from automation.stacks import Stack
 from progress import DeploymentError
@@ -25,13 +27,13 @@ def connection(stack: Stack) -> ssh.Connection:
     raise DeploymentError("the stack has no server that is ready; deploy it with ./ops up.")
 
 
-def run(stack: Stack, command: str) -> str:
-    """Run a command on the stack's server and return its standard output.
+def run(stack: Stack, command: str, say: Callable[[str], None] = lambda _line: None) -> str:
+    """Run a command on the stack's server and return its standard output; `say` gets the lines of its stderr.
 
     Raises:
         DeploymentError: the server cannot be reached, or the command failed.
     """
     try:
-        return ssh.run(connection(stack), command, seconds=120).stdout
+        return ssh.run(connection(stack), command, seconds=300, say=say).stdout
     except ssh.SshError as error:
         raise DeploymentError(str(error)) from error

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jinja2
 
+from health import HealthCheck
 from render.profiles import OsProfile
 
 TEMPLATES = Path(__file__).parent.parent / "host"
@@ -49,7 +50,8 @@ class HostSettings:
         processes: uWSGI worker processes of a slot.
         threads: threads in each.
         socket: `unix`, or the loopback address and port of the first slot (the second takes the next port).
-        health_path: path that answers 200 when the application is well.
+        health: when the application is well.
+        keep_releases: releases on the host, the live one among them.
         client_max_body_size: largest request body, in nginx's notation.
         static_url: address of static files, as `/static/`, which nginx serves itself; empty: the application does.
         requests_per_second: of one address, four times as many at once; 0: no limit.
@@ -67,7 +69,8 @@ class HostSettings:
     processes: int
     threads: int
     socket: str
-    health_path: str
+    health: HealthCheck
+    keep_releases: int
     client_max_body_size: str
     static_url: str = "/static/"
     requests_per_second: int = 0

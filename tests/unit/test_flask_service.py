@@ -8,6 +8,7 @@ import pytest
 
 from components.flask_service import FlaskService
 from components.server import Server
+from health import HealthCheck
 from render.host_files import HostSettings
 from render.profiles import PROFILES
 from render.release import application_release
@@ -38,7 +39,8 @@ def host(address: str) -> HostSettings:
         processes=2,
         threads=16,
         socket="unix",
-        health_path="/",
+        health=HealthCheck(path="/", status=200, body="", attempts=3, interval=0.1, timeout=60, settle=0),
+        keep_releases=5,
         client_max_body_size="16m",
     )
 

@@ -25,7 +25,7 @@ class Site(HTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: Site
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self.server.asked.append((self.headers["Host"], self.path))
         answers = self.server.answers
         status, body = answers.pop(0) if len(answers) > 1 else answers[0]

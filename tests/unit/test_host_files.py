@@ -10,6 +10,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
+from health import HealthCheck
 from render import host_files as module
 from render.host_files import HostSettings, host_files
 from render.profiles import PROFILES
@@ -23,7 +24,8 @@ BLOG = HostSettings(
     processes=4,
     threads=2,
     socket="127.0.0.1:8080",
-    health_path="/",
+    health=HealthCheck(path="/", status=200, body="", attempts=3, interval=0.1, timeout=60, settle=0),
+    keep_releases=5,
     client_max_body_size="16m",
 )
 DEBIAN = replace(
@@ -88,7 +90,9 @@ def test_limits_on_restarts_stand_where_each_systemd_reads_them() -> None:
 
 def test_a_health_path_with_quotes_and_ampersands_arrives_as_it_is() -> None:
     odd = "/health?a=1&b='x'"
-    told = json.loads(host_files(replace(BLOG, health_path=odd))["etc/flask/host.json"].content)
+    told = json.loads(
+        host_files(replace(BLOG, health=replace(BLOG.health, path=odd)))["etc/flask/host.json"].content
+    )
     assert told["health_path"] == odd
 
 

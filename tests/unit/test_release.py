@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from health import HealthCheck
 from render import release
 from render.host_files import HostSettings
 from render.profiles import PROFILES
@@ -286,7 +287,10 @@ def host(**values: Any) -> HostSettings:
             "processes": 2,
             "threads": 16,
             "socket": "unix",
-            "health_path": "/",
+            "health": HealthCheck(
+                path="/", status=200, body="", attempts=3, interval=0.1, timeout=60, settle=0
+            ),
+            "keep_releases": 5,
             "client_max_body_size": "16m",
             **values,
         }

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import settings
+from health import HealthCheck
 from tests.unit.recorder import Secret, ed25519, run
 
 ADMIN = {"adminCidrs": '["203.0.113.7/32"]'}
@@ -67,7 +68,7 @@ def test_defaults(project: Path) -> None:
     assert application.path == project / "app"
     assert (application.python_path, application.module, application.callable) == (".", "app", "app")
     assert (application.processes, application.threads, application.socket) == (2, 16, "unix")
-    assert application.health_path == "/"
+    assert application.health.path == "/"
     assert (loaded.web.domain, loaded.web.client_max_body_size) == (None, "16m")
     assert environment(project, {}) == {}
 
@@ -122,7 +123,7 @@ def test_every_key_reaches_the_settings(project: Path) -> None:
     assert application.path == project / "site"
     assert (application.python_path, application.module) == ("src", "shop.wsgi")
     assert (application.callable, application.processes, application.threads) == ("create_app()", 3, 1)
-    assert (application.socket, application.health_path) == ("127.0.0.1:9000", "/healthz?full=1")
+    assert (application.socket, application.health.path) == ("127.0.0.1:9000", "/healthz?full=1")
     assert loaded.web == settings.WebSettings("www.example.com", "512k")
 
 
@@ -200,6 +201,13 @@ WRONG = [
     ("env", "[]", "a mapping of names to values"),
     ("healthPath", "healthz", "a path that begins with /"),
     ("healthPath", "/a b", "a path that begins with /"),
+    ("healthStatus", "99", "a whole number from 100 to 599"),
+    ("healthBody", "two\tcolumns", "one line of at most 200 characters"),
+    ("healthAttempts", "0", "a whole number from 1 to 100"),
+    ("healthInterval", "0", "a whole number from 10 to 60000"),
+    ("healthTimeout", "0", "a whole number from 1 to 900"),
+    ("healthSettle", "-1", "a whole number from 0 to 600"),
+    ("keepReleases", "1", "a whole number from 2 to 50"),
     ("domain", "localhost", "a host name in small letters"),
     ("domain", "https://www.example.com", "a host name in small letters"),
     ("domain", "www.example.com:8080", "a host name in small letters"),
@@ -220,6 +228,30 @@ def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(
     assert str(wrong) in message
     assert allowed in message
     assert "\n" not in message
+
+
+def test_a_check_that_cannot_be_done_in_time_is_refused(project: Path) -> None:
+    message = refusal(project, {"healthSettle": "30", "healthTimeout": "30"})
+    assert message.startswith("healthTimeout is '30'")
+    assert "healthSettle" in message
+
+
+def test_the_check_of_a_release(project: Path) -> None:
+    application = load(
+        project,
+        {
+            "healthPath": "/up",
+            "healthStatus": "204",
+            "healthBody": "fine",
+            "healthAttempts": "5",
+            "healthInterval": "250",
+            "healthTimeout": "90",
+            "healthSettle": "2",
+            "keepReleases": "9",
+        },
+    ).application
+    assert application.health == HealthCheck("/up", 204, "fine", 5, 0.25, 90, 2)
+    assert application.keep_releases == 9
 
 
 def test_every_key_that_can_be_wrong_is_tried() -> None:

@@ -87,7 +87,7 @@ def test_the_tool_is_told_what_the_stack_was(tmp_path: Path) -> None:
     for variant in VARIANTS.values():
         told = json.loads(host_files(variant)["etc/flask/host.json"].content)
         assert told["socket"] == variant.socket
-        assert told["health_path"] == variant.health_path
+        assert told["health_path"] == variant.health.path
         assert told["nginx_user"] == variant.profile.nginx_user
         assert told["check"]["host"] == variant.server_names[0]
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from health import HealthCheck
 from render.host_files import HostSettings, host_files
 from render.profiles import PROFILES
 
@@ -18,7 +19,8 @@ BLOG = HostSettings(
     processes=4,
     threads=2,
     socket="127.0.0.1:8080",
-    health_path="/",
+    health=HealthCheck(path="/", status=200, body="", attempts=3, interval=0.1, timeout=60, settle=0),
+    keep_releases=5,
     client_max_body_size="16m",
 )
 VARIANTS = {

@@ -1,0 +1,45 @@
+"""The smoke test: a stack's site asked from here, as its visitors would."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+
+import pulumi
+from pulumi.runtime import config as runtime_config
+
+import settings
+from automation.stacks import PROJECT, Stack
+from health import HealthCheck, smoke
+from progress import DeploymentError
+from sandbox import configuration
+
+
+def check(stack: Stack, name: str) -> str:
+    """Ask the stack's site until it is healthy; return what was asked.
+
+    Raises:
+        DeploymentError: it is not; says what it answers.
+    """
+    domain, health = contextvars.copy_context().run(_site, name)
+    address = str(stack.outputs()["address"])
+    host = domain or address
+    problem = smoke(address, host, health)
+    if problem:
+        raise DeploymentError(f"{problem}. What its server says: ./ops status {name}")
+    return f"http://{host}{health.path}"
+
+
+def _site(name: str) -> tuple[str | None, HealthCheck]:
+    config = configuration.read_document(PROJECT, name).get("config") or {}
+    # Secrets stay as they are, encrypted: nothing of them is needed here.
+    runtime_config.set_all_config(
+        {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    )
+    pulumi.runtime.settings.configure(
+        pulumi.runtime.settings.Settings(project=configuration.project_name(PROJECT), stack=name)
+    )
+    try:
+        return settings.load_site()
+    except pulumi.RunError as error:
+        raise DeploymentError(str(error)) from error
