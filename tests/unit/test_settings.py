@@ -202,7 +202,7 @@ WRONG = [
     ("healthPath", "healthz", "a path that begins with /"),
     ("healthPath", "/a b", "a path that begins with /"),
     ("healthStatus", "99", "a whole number from 100 to 599"),
-    ("healthBody", "two\tcolumns", "one line of at most 200 characters"),
+    ("healthBody", "x" * 201, "one line of at most 200 characters"),
     ("healthAttempts", "0", "a whole number from 1 to 100"),
     ("healthInterval", "0", "a whole number from 10 to 60000"),
     ("healthTimeout", "0", "a whole number from 1 to 900"),
