@@ -372,7 +372,7 @@ def test_secrets_that_are_no_mapping_are_not_shown(project: Path, value: str) ->
 
 @pytest.mark.parametrize("key", sorted({key for key, _, _ in WRONG}))
 def test_a_value_that_was_set_as_a_secret_is_never_shown(project: Path, key: str) -> None:
-    value = '["10.s3cr3t.0.0/8"]' if key.endswith("Cidrs") else "10.s3cr3t.0.0/8 "
+    value = '["10.s3cr3t.0.0/8"]' if key.endswith("Cidrs") else "10.s3cr3t\n.0.0/8 "
     message = refusal(project, {key: value}, [key])
     assert message.startswith(f"{key} is '[secret]'; allowed: ")
     assert "s3cr3t" not in message
