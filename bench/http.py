@@ -1,0 +1,190 @@
+"""How fast a deployed host answers, beside three usual ways to serve the same Flask application.
+
+- the blog post: its own nginx.conf and uwsgi.ini (four processes, two threads, TCP, no master)
+- TechEmpower: the Flask entry of its FrameworkBenchmarks
+- gunicorn, sync and gthread: as Flask's documentation puts it behind nginx
+- ours: what render/host_files.py makes of the default settings
+
+All run at the same time, as processes of this machine on loopback; wrk asks one of them at a time. A round asks each
+of them on each route, one after the other, so that a ratio is of two numbers taken within seconds. Ratios are medians
+over the rounds. gunicorn is no dependency of the project: each run installs it, with pinned versions, into an
+environment of its own in a temporary folder.
+
+`python -m bench.http` is a quick try, a minute long, that writes no report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import settings
+from bench import report
+from bench.http_load import Load, load
+from bench.http_servers import FILES, Server, blog, gunicorn, gunicorn_program, ours, techempower
+from bench.report import Figure
+from render.host_files import HostSettings
+from tests.unit.recorder import run
+
+ROUNDS = 3
+# Of each run of wrk. With ROUNDS: 5 servers, 5 routes and 2 numbers of connections take six minutes.
+SECONDS = 2
+CONNECTIONS = (64, 256)
+BLOG, OURS = "the blog post", "ours"
+PICTURE_SIZE = 20 * 1024
+
+
+@dataclass(frozen=True)
+class Route:
+    """What is asked for. `to_reach`: how much faster than the blog post's files it is to be."""
+
+    name: str
+    path: str
+    to_reach: float | None = None
+    headers: tuple[str, ...] = ()
+
+
+ROUTES = (
+    Route("JSON", "/json", 1.4),
+    Route("template, 5 KB", "/page", 1.1),
+    Route("waiting 20 ms", "/wait", 3.9),
+    Route("static file, 20 KB", "/static/picture.jpg", 13),
+    Route("text, 30 KB, gzip", "/text", None, ("Accept-Encoding: gzip",)),
+)
+# By server, route and connections: a load a round.
+Results = dict[tuple[str, Route, int], list[Load]]
+# In a folder of its own.
+_Start = Callable[[Path], contextlib.AbstractContextManager[Server]]
+
+
+def measure(rounds: int = ROUNDS, seconds: int = SECONDS) -> list[Figure]:
+    """Return ratios, errors and memory."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        servers = stack.enter_context(_servers(folder))
+        memory = {name: server.memory() for name, server in servers.items()}
+        _check(servers)
+        results: Results = {}
+        for number in range(rounds):
+            for connections, route in itertools.product(CONNECTIONS, ROUTES):
+                for name, server in servers.items():
+                    result = load(server.address(route.path), connections, seconds, route.headers)
+                    results.setdefault((name, route, connections), []).append(result)
+                    _tell(number, name, route, connections, result)
+        busy = {name: server.memory() for name, server in servers.items()}
+    return [*_ratios(results), *_rates(results), *_errors(results), *_memory(memory, busy)]
+
+
+@contextlib.contextmanager
+def _servers(folder: Path) -> Iterator[dict[str, Server]]:
+    """Start them all, in the order in which a round asks them."""
+    code = folder / "application"
+    shutil.copytree(FILES / "application", code, ignore=shutil.ignore_patterns("__pycache__"))
+    (code / "static").mkdir()
+    (code / "static/picture.jpg").write_bytes(random.Random(1).randbytes(PICTURE_SIZE))  # noqa: S311
+    program = gunicorn_program(folder / "gunicorn-environment")
+    with contextlib.ExitStack() as stack:
+        made: dict[str, Server] = {}
+        starts: tuple[tuple[str, _Start], ...] = (
+            (BLOG, lambda own: blog(own, code)),
+            ("TechEmpower", lambda own: techempower(own, code)),
+            ("gunicorn sync", lambda own: gunicorn(own, code, program, threads=1)),
+            ("gunicorn gthread", lambda own: gunicorn(own, code, program, threads=2 * (os.cpu_count() or 1))),
+            (OURS, lambda _: ours(_default_settings(), code)),
+        )
+        for name, start in starts:
+            own = folder / name.replace(" ", "-")
+            own.mkdir()
+            made[name] = stack.enter_context(start(own))
+        yield made
+
+
+def _default_settings() -> HostSettings:
+    """What a stack has whose owner set nothing but what has no default."""
+    loaded: list[HostSettings] = []
+    project = settings.PROJECT_FILE.parent
+    run(
+        lambda: loaded.append(settings.load(project).host("127.0.0.1")),
+        config={"adminCidrs": '["203.0.113.7/32"]'},
+    )
+    return loaded[0]
+
+
+def _check(servers: dict[str, Server]) -> None:
+    """Stop unless all give the same answers, compressed where that was asked for."""
+    for route in ROUTES:
+        answers = {}
+        for name, server in servers.items():
+            headers = dict(header.split(": ", 1) for header in route.headers)
+            request = urllib.request.Request(server.address(route.path), headers=headers)  # noqa: S310
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+                encoding = answer.headers.get("Content-Encoding", "")
+                answers[name] = ("compressed",) if encoding == "gzip" else (encoding, answer.read())
+        expected = ("compressed",) if route.headers else answers[BLOG]
+        differing = [name for name, answer in answers.items() if answer != expected]
+        if differing:
+            raise RuntimeError(f"{route.path}: {', '.join(differing)} answers differently")
+
+
+def _ratios(results: Results) -> Iterator[Figure]:
+    others = sorted({name for name, _, _ in results} - {BLOG, OURS})
+    for connections, route in itertools.product(CONNECTIONS, ROUTES):
+        own = results[OURS, route, connections]
+        place = f"{route.name}, {connections} connections"
+        against = _ratio(own, results[BLOG, route, connections])
+        to_reach = f"≥ {route.to_reach:g}" if route.to_reach else ""
+        yield Figure(f"{place}: against the blog post", against, "times", to_reach)
+        # The one that ours is the least ahead of.
+        ratios = {name: _ratio(own, results[name, route, connections]) for name in others}
+        best = min(ratios, key=ratios.__getitem__)
+        yield Figure(f"{place}: against the best other, {best}", ratios[best], "times", "≥ 1.0")
+
+
+def _ratio(own: list[Load], other: list[Load]) -> float:
+    return statistics.median(mine.rate / max(its.rate, 1) for mine, its in zip(own, other, strict=True))
+
+
+def _rates(results: Results) -> Iterator[Figure]:
+    for route in ROUTES:
+        loads = results[OURS, route, CONNECTIONS[0]]
+        rate = statistics.median(each.rate for each in loads)
+        yield Figure(f"{route.name}, {CONNECTIONS[0]} connections: answers of ours", rate, "a second")
+
+
+def _errors(results: Results) -> Iterator[Figure]:
+    for name in dict.fromkeys(name for name, _, _ in results):
+        for connections in CONNECTIONS:
+            loads = itertools.chain.from_iterable(results[name, route, connections] for route in ROUTES)
+            errors = sum(each.errors for each in loads)
+            yield Figure(
+                f"errors of {name}, {connections} connections", errors, "", "0" if name == OURS else ""
+            )
+
+
+def _memory(idle: dict[str, float], busy: dict[str, float]) -> Iterator[Figure]:
+    for name in (BLOG, OURS):
+        yield Figure(f"memory of {name} (PSS of nginx and uWSGI), idle after its start", idle[name], "MiB")
+        yield Figure(f"memory of {name}, idle after all of this", busy[name], "MiB")
+
+
+def _tell(number: int, name: str, route: Route, connections: int, result: Load) -> None:
+    print(
+        f"round {number + 1}, {connections:3} connections, {route.path:20} {name:17} {result.rate:8.0f}/s, "
+        f"99 % in {result.p99 * 1000:6.1f} ms, {result.errors} errors",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    print(report.table(measure(rounds=1, seconds=1)))
