@@ -29,6 +29,7 @@ service_args: FlaskServiceArgs = {
     "environment": config.application.environment,
     "rollbacks": rollbacks(server),
     "domain": config.web.domain,
+    "health": config.application.health,
 }
 service = FlaskService(name, service_args)
 

@@ -70,11 +70,13 @@ class Outcome:
         steps: what was done, or would be (preview); unchanged resources are among them.
         failures: step and error text of everything that failed.
         outputs: the stack's outputs; secrets, and what a preview does not know, are left out.
+        warnings: what the program warns of.
     """
 
     steps: tuple[Step, ...]
     failures: tuple[tuple[Step, str], ...]
     outputs: dict[str, object]
+    warnings: tuple[str, ...] = ()
 
     @property
     def changes(self) -> tuple[Step, ...]:

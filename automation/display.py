@@ -95,6 +95,8 @@ def show_outcome(console: Console, outcome: Outcome, *, planned: bool) -> None:
     for step, error in outcome.failures:
         console.print(Text(f"\n{step.type} {step.name} failed:", style="bold red"), soft_wrap=True)
         console.print(Text(error), soft_wrap=True, highlight=False)
+    for warning in outcome.warnings:
+        console.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True, highlight=False)
     counts = {
         operation: sum(step.operation is operation for step in outcome.steps) for operation in Operation
     }

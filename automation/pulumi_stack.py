@@ -114,6 +114,7 @@ class PulumiStack:
             tuple(run.steps),
             tuple(run.failures),
             {name: value for name, value in outputs.items() if name not in hidden},
+            tuple(run.warnings),
         )
 
 
@@ -127,6 +128,7 @@ class _Run:
         self.steps: list[Step] = []
         self.failures: list[tuple[Step, str]] = []
         self.errors: list[str] = []
+        self.warnings: list[str] = []
 
     def take(self, event: events.EngineEvent) -> None:
         if event.resource_pre_event:
@@ -163,6 +165,8 @@ class _Run:
         text = diagnostic.message.rstrip()
         if diagnostic.severity == "error":
             self.errors.append(text)
+        if diagnostic.severity == "warning" and not diagnostic.ephemeral:
+            self.warnings.append(text)
         step, _ = self._begun.get(diagnostic.urn or "", (None, 0.0))
         if step is not None and text and diagnostic.severity != "error":
             self._report(Event(Happening.OUTPUT, step, text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -11,6 +12,7 @@ import pulumi
 from pulumi_command import remote
 
 from components.server import Server
+from health import HealthCheck, smoke
 from render.host_files import HostSettings
 from render.release import Archive, Release, host_archive
 
@@ -19,6 +21,8 @@ BUILD_FOLDER = Path(".build")
 INCOMING = "/var/lib/flask/incoming"
 HOST_BUNDLES = "/var/lib/flask/host"
 PYTHON = "/opt/flask/python/bin/python3"
+# The gate on the server was patient already.
+SMOKE_SECONDS = 10.0
 
 
 class FlaskServiceArgs(TypedDict):
@@ -36,6 +40,8 @@ class FlaskServiceArgs(TypedDict):
     """How often a release was rolled back on the server; another number makes the release anew."""
     domain: str | None
     """Host name of the site; None serves it at the server's address."""
+    health: HealthCheck
+    """What the site has to answer when all is done, asked from here."""
 
 
 class FlaskService(pulumi.ComponentResource):
@@ -49,8 +55,9 @@ class FlaskService(pulumi.ComponentResource):
         self._server = args["server"]
         configured = self._configure(name, args["host"])
         released = self._release(name, args, configured)
-        domain = args["domain"]
-        self.url = self._server.address.apply(lambda address: f"http://{domain or address}")
+        self.url = pulumi.Output.all(self._server.address, released.id).apply(
+            lambda known: _looked_at(known[0], args["domain"] or known[0], args["health"])
+        )
         # A secret on stdin makes the whole command's output secret; the id of a release is none.
         self.release_id = pulumi.Output.unsecret(released.stdout).apply(_released_id)
         self.register_outputs({"url": self.url, "release": self.release_id})
@@ -130,6 +137,18 @@ def _configure_script(digest: str) -> str:
             f"exec {PYTHON} {folder}/opt/flask/lib/flask_release configure {folder}",
         )
     )
+
+
+def _looked_at(address: str, host: str, check: HealthCheck) -> str:
+    """Return the site's URL; a site that is not healthy as seen from here is a warning.
+
+    Not an error: `webCidrs` may let a CDN in and nobody else.
+    """
+    if not pulumi.runtime.is_dry_run():
+        problem = smoke(address, host, replace(check, settle=0, timeout=min(check.timeout, SMOKE_SECONDS)))
+        if problem:
+            pulumi.log.warn(f"The release serves, but seen from here the site does not: {problem}")
+    return f"http://{host}"
 
 
 def _released_id(stdout: str) -> str:

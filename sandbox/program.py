@@ -8,6 +8,7 @@ import logging
 import os
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pulumi
@@ -22,23 +23,38 @@ from sandbox.errors import SandboxError
 
 
 def run(
-    project: Path, name: str, stack: str, configuration: Configuration, monitor: MockMonitor, *, preview: bool
+    project: Path,
+    name: str,
+    stack: str,
+    configuration: Configuration,
+    monitor: MockMonitor,
+    *,
+    preview: bool,
+    warn: Callable[[str], None],
 ) -> None:
     """Run `__main__.py` of the folder `project`; its resources are registered with `monitor`.
+
+    `warn` gets what the program warns of.
 
     Raises:
         DeploymentError: the program refuses its configuration (`pulumi.RunError`), or the sandbox what it asks for.
     """
     # The SDK keeps its settings in context variables: in a context of its own, one run knows nothing of the last.
     contextvars.copy_context().run(
-        asyncio.run, _run(project, name, stack, configuration, monitor, preview=preview)
+        asyncio.run, _run(project, name, stack, configuration, monitor, preview=preview, logger=_logger(warn))
     )
 
 
 async def _run(
-    project: Path, name: str, stack: str, configuration: Configuration, monitor: MockMonitor, *, preview: bool
+    project: Path,
+    name: str,
+    stack: str,
+    configuration: Configuration,
+    monitor: MockMonitor,
+    *,
+    preview: bool,
+    logger: logging.Logger,
 ) -> None:
-    logger = logging.getLogger("pulumi.program")
     configure(
         MockSettings(  # type: ignore[no-untyped-call]
             monitor=monitor,
@@ -69,3 +85,12 @@ async def _run(
 
 def _module(project: Path) -> None:
     runpy.run_path(str(project / "__main__.py"), run_name="__main__")
+
+
+def _logger(warn: Callable[[str], None]) -> logging.Logger:
+    # Not one of logging's own tree: what the SDK says here is for this run's report alone.
+    logger = logging.Logger("program", logging.WARNING)
+    handler = logging.Handler()
+    handler.emit = lambda record: warn(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    return logger

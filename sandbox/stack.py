@@ -112,6 +112,7 @@ class SandboxStack:
             yield
 
     def _run(self, settings: configuration.Configuration, report: Report, *, preview: bool) -> Outcome:
+        warnings: list[str] = []
         state = State(self._folder)
         cloud = Cloud(self._place, settings.values.get("alicloud:region", DEFAULT_REGION))
         try:
@@ -125,6 +126,7 @@ class SandboxStack:
                 settings,
                 engine,
                 preview=preview,
+                warn=warnings.append,
             )
             if not engine.failures:
                 engine.delete_the_rest()
@@ -132,7 +134,12 @@ class SandboxStack:
             raise DeploymentError(str(error)) from error
         if not preview and not engine.failures:
             state.set_outputs(engine.outputs)
-        return Outcome(tuple(engine.steps), tuple(engine.failures), values.public(engine.outputs))
+        return Outcome(
+            tuple(engine.steps),
+            tuple(engine.failures),
+            values.public(engine.outputs),
+            tuple(warnings),
+        )
 
 
 def _resume(state: State, cloud: Cloud) -> None:

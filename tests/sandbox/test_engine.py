@@ -36,6 +36,7 @@ class World:
         self.folder = folder
         self.things: dict[str, dict[str, Any]] = {}
         self.log: list[str] = []
+        self.warnings: list[str] = []
         self.on_create: Callable[[str], None] = lambda name: None
         self.on_update: Callable[[str], None] = lambda name: None
 
@@ -64,7 +65,15 @@ class World:
         self.log.clear()
         (self.folder / "__main__.py").write_text(PRELUDE + textwrap.dedent(source))
         engine = Engine(self.state(), self.kinds(), lambda event: None, preview=preview)
-        program.run(self.folder, "project", "test", Configuration({}, ()), engine, preview=preview)
+        program.run(
+            self.folder,
+            "project",
+            "test",
+            Configuration({}, ()),
+            engine,
+            preview=preview,
+            warn=self.warnings.append,
+        )
         if not engine.failures:
             engine.delete_the_rest()
         return engine
@@ -275,3 +284,8 @@ def test_what_the_sandbox_does_not_know_is_refused(world: World) -> None:
 def test_two_resources_of_one_name_are_refused(world: World) -> None:
     with pytest.raises(DeploymentError, match="two resources named one"):
         world.run('Thing("one"); Thing("one")')
+
+
+def test_what_the_program_warns_of_is_reported(world: World) -> None:
+    world.run('pulumi.log.warn("mind the gap")')
+    assert world.warnings == ["mind the gap"]

@@ -29,6 +29,9 @@ SERVER = ServerSettings(
 TOKEN = "s3cr3t-of-the-test"
 
 
+CHECK = HealthCheck(path="/up", status=200, body="", attempts=3, interval=0.1, timeout=60, settle=0)
+
+
 def host(address: str) -> HostSettings:
     return HostSettings(
         profile=PROFILES["debian12"],
@@ -49,6 +52,7 @@ def host(address: str) -> HostSettings:
 def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An application, beside which the archives are written."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("components.flask_service.smoke", lambda *_: None)
     folder = tmp_path / "application"
     folder.mkdir()
     (folder / "app.py").write_text("app = None\n")
@@ -83,6 +87,7 @@ def service(
                 "environment": pulumi.Output.secret({"TOKEN": token}),
                 "rollbacks": rollbacks,
                 "domain": domain,
+                "health": CHECK,
             },
         )
         pulumi.export("url", made.url)
@@ -200,3 +205,23 @@ def test_a_rollback_on_the_server_makes_the_release_anew_and_nothing_else(applic
         if one.inputs["triggers"] != other.inputs["triggers"]
     ]
     assert changed == ["site-release"]
+
+
+def test_the_site_is_looked_at_from_here_when_all_is_done(
+    application: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str, HealthCheck]] = []
+    warnings: list[str] = []
+
+    def smoke(address: str, name: str, check: HealthCheck) -> str:
+        asked.append((address, name, check))
+        return "it answers 502, not 200"
+
+    monkeypatch.setattr("components.flask_service.smoke", smoke)
+    monkeypatch.setattr("pulumi.log.warn", warnings.append)
+    service(application, preview=True)
+    assert asked == []
+    assert service(application, domain="www.example.com").exports["url"] == "http://www.example.com"
+    ((address, name, check),) = asked
+    assert (address, name, check.path) == ("203.0.113.10", "www.example.com", "/up")
+    assert "it answers 502, not 200" in warnings[0]

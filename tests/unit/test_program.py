@@ -41,6 +41,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "app").symlink_to(ROOT / "app")
     # The servers of these stacks are nowhere.
     monkeypatch.setattr("components.rollbacks.asked", lambda connection: "0")
+    monkeypatch.setattr("components.flask_service.smoke", lambda *_: None)
 
 
 def configuration(stack: str) -> dict[str, str]:
