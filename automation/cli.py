@@ -129,7 +129,20 @@ def ssh(
     connection = server.connection(open_stack(stack))
     with ssh_client.arguments(connection) as arguments:
         terminal = ["-t"] if not command and sys.stdin.isatty() else []
-        raise typer.Exit(subprocess.run([*arguments, *terminal, *(command or [])], check=False).returncode)
+        raise typer.Exit(subprocess.run([*arguments, *terminal, *_words(command)], check=False).returncode)
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def run(
+    stack: StackName,
+    command: Annotated[list[str], typer.Argument(help="Command, such as `flask init-db`.")],
+) -> None:
+    """Run a command inside the live release, as the application would: its account, environment and variables."""
+    connection = server.connection(open_stack(stack))
+    with ssh_client.arguments(connection) as arguments:
+        terminal = ["-t"] if sys.stdin.isatty() else []
+        line = shlex.join([FLASK_RELEASE, "run", *_words(command)])
+        raise typer.Exit(subprocess.run([*arguments, *terminal, "--", line], check=False).returncode)
 
 
 @app.command()
@@ -167,6 +180,12 @@ def _deploy(run: Callable[[Report], Outcome], *, planned: bool = False) -> None:
     show_outcome(console, outcome, planned=planned)
     if outcome.failures:
         raise typer.Exit(1)
+
+
+def _words(command: list[str] | None) -> list[str]:
+    """The command without the `--` that parts it from the options of `./ops`."""
+    words = command or []
+    return words[1:] if words[:1] == ["--"] else words
 
 
 def _say(line: str) -> None:
