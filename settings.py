@@ -9,28 +9,22 @@ from __future__ import annotations
 import ast
 import contextlib
 import ipaddress
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pulumi
-import yaml
 from cryptography.hazmat.primitives import serialization
-from pulumi.runtime import config as runtime_config
 
+from config_values import Values, alternatives, cidrs, integer, one_of, refuse, require_secret
 from health import HealthCheck
 from render.host_files import HostSettings
 from render.profiles import PROFILES, OsProfile
 from render.release import Release, application_release
-
-PROJECT_FILE = Path(__file__).with_name("Pulumi.yaml")
+from web_settings import WebSettings, web
 
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
-# RFC 1123 labels; at least one dot, since nothing else is reachable from the internet.
-_DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _PRIVATE = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 # By these a module can define a name that its text does not show.
 _DEFINERS = frozenset(("__getattr__", "exec", "globals", "setattr", "vars"))
@@ -96,14 +90,6 @@ class ApplicationSettings:
 
 
 @dataclass(frozen=True)
-class WebSettings:
-    """What nginx serves. `client_max_body_size` in nginx's notation, such as `16m`."""
-
-    domain: str | None
-    client_max_body_size: str
-
-
-@dataclass(frozen=True)
 class Settings:
     """All of a stack's configuration."""
 
@@ -127,6 +113,12 @@ class Settings:
             health=self.application.health,
             keep_releases=self.application.keep_releases,
             client_max_body_size=self.web.client_max_body_size,
+            static_url=self.web.static_url,
+            requests_per_second=self.web.requests_per_second,
+            connections_per_address=self.web.connections_per_address,
+            micro_cache_seconds=self.web.micro_cache_seconds,
+            trusted_proxies=self.web.trusted_proxies,
+            content_security_policy=self.web.content_security_policy,
         )
 
     def release(self) -> Release:
@@ -150,15 +142,15 @@ def load(folder: Path | None = None) -> Settings:
     Raises:
         pulumi.RunError: naming the key, its value and what is allowed.
     """
-    values = _Values.read()
+    values = Values.read()
     settings = Settings(
         network=_network(values),
         firewall=_firewall(values),
         server=_server(values),
         application=_application(values, folder or Path.cwd()),
-        web=_web(values),
+        web=web(values),
     )
-    _one_of(values, "target", ("alicloud", "sandbox"))
+    one_of(values, "target", ("alicloud", "sandbox"))
     return settings
 
 
@@ -168,55 +160,55 @@ def load_site() -> tuple[str | None, HealthCheck]:
     Raises:
         pulumi.RunError: as `load`.
     """
-    values = _Values.read()
-    return _web(values).domain, _health(values)
+    values = Values.read()
+    return web(values).domain, _health(values)
 
 
-def _network(values: _Values) -> NetworkSettings:
+def _network(values: Values) -> NetworkSettings:
     cidr = values.text("vpcCidr")
     try:
         vpc_cidr = ipaddress.IPv4Network(cidr)
     except ValueError as error:
-        _refuse("vpcCidr", cidr, "an IPv4 network such as 10.64.0.0/16", error)
+        refuse("vpcCidr", cidr, "an IPv4 network such as 10.64.0.0/16", error)
     # Ranges the VPC API takes: its documentation allows /8 to /28 inside the private blocks.
     if not (8 <= vpc_cidr.prefixlen <= 28 and any(map(vpc_cidr.subnet_of, _PRIVATE))):
-        _refuse("vpcCidr", cidr, "a private IPv4 network of /8 to /28, such as 10.64.0.0/16")
+        refuse("vpcCidr", cidr, "a private IPv4 network of /8 to /28, such as 10.64.0.0/16")
     vswitch_id, zone = values.optional("vswitchId"), values.optional("zone")
     if vswitch_id and not re.fullmatch(r"vsw-[a-z0-9]+", vswitch_id):
-        _refuse("vswitchId", vswitch_id, "the id of a vswitch, such as vsw-bp1abc")
+        refuse("vswitchId", vswitch_id, "the id of a vswitch, such as vsw-bp1abc")
     if vswitch_id and zone:
-        _refuse("zone", zone, "no value beside vswitchId, which stands in a zone already")
+        refuse("zone", zone, "no value beside vswitchId, which stands in a zone already")
     if zone and not re.fullmatch(r"[a-z]+(-[a-z0-9]+)+", zone):
-        _refuse("zone", zone, "a zone id such as cn-hangzhou-h")
+        refuse("zone", zone, "a zone id such as cn-hangzhou-h")
     return NetworkSettings(vpc_cidr, zone, vswitch_id)
 
 
-def _firewall(values: _Values) -> FirewallSettings:
-    admin, web = _cidrs(values, "adminCidrs"), _cidrs(values, "webCidrs")
+def _firewall(values: Values) -> FirewallSettings:
+    admin, web = cidrs(values, "adminCidrs"), cidrs(values, "webCidrs")
     if not admin:
         raise pulumi.RunError(
             "adminCidrs is empty: nobody could reach the server's SSH port, this program included. Set it to"
             ' your own public address: pulumi config set --path "adminCidrs[0]" 203.0.113.7/32'
         )
     if not web:
-        _refuse("webCidrs", [], 'at least one network; ["0.0.0.0/0"] lets everyone in')
+        refuse("webCidrs", [], 'at least one network; ["0.0.0.0/0"] lets everyone in')
     return FirewallSettings(admin, web)
 
 
-def _server(values: _Values) -> ServerSettings:
-    profile = PROFILES[_one_of(values, "os", tuple(PROFILES))]
+def _server(values: Values) -> ServerSettings:
+    profile = PROFILES[one_of(values, "os", tuple(PROFILES))]
     python = values.optional("python") or profile.pythons[0]
     if python not in profile.pythons:
-        _refuse("python", python, f"{_alternatives(profile.pythons)} on {profile.name}")
+        refuse("python", python, f"{alternatives(profile.pythons)} on {profile.name}")
     mirror = values.optional("pythonMirror")
     if mirror and not re.fullmatch(r"https?://[^\s'\"\\$`]+", mirror):
-        _refuse("pythonMirror", mirror, "an http or https address without quotes or spaces")
+        refuse("pythonMirror", mirror, "an http or https address without quotes or spaces")
     instance_type = values.text("instanceType")
     if not re.fullmatch(r"ecs\.[a-z0-9-]+(\.[a-z0-9]+)+", instance_type):
-        _refuse("instanceType", instance_type, "an ECS instance type such as ecs.e-c1m2.large")
+        refuse("instanceType", instance_type, "an ECS instance type such as ecs.e-c1m2.large")
     image_id = values.optional("imageId")
     if image_id and not re.fullmatch(r"[A-Za-z0-9._-]+", image_id):
-        _refuse(
+        refuse(
             "imageId",
             image_id,
             "the id of an ECS image, such as m-bp1abc or debian_12_6_x64_20G_alibase_20240711.vhd",
@@ -226,8 +218,8 @@ def _server(values: _Values) -> ServerSettings:
         profile=profile,
         image_id=image_id,
         instance_type=instance_type,
-        system_disk_size=_integer(values, "systemDiskSize", 20, 2048),
-        bandwidth_mbps=_integer(values, "bandwidthMbps", 1, 100),
+        system_disk_size=integer(values, "systemDiskSize", 20, 2048),
+        bandwidth_mbps=integer(values, "bandwidthMbps", 1, 100),
         public_key=public_key,
         private_key=private_key,
         python=python,
@@ -235,7 +227,7 @@ def _server(values: _Values) -> ServerSettings:
     )
 
 
-def _key_pair(values: _Values) -> tuple[str | None, pulumi.Output[str] | None]:
+def _key_pair(values: Values) -> tuple[str | None, pulumi.Output[str] | None]:
     public, private = values.optional("publicKey"), values.optional("privateKey")
     if public is None:
         if private is not None:
@@ -247,14 +239,14 @@ def _key_pair(values: _Values) -> tuple[str | None, pulumi.Output[str] | None]:
     try:
         loaded = serialization.load_ssh_public_key(public.encode())
     except (ValueError, TypeError):
-        _refuse(
+        refuse(
             "publicKey",
             public,
             "one line of an OpenSSH public key, such as the content of ~/.ssh/id_ed25519.pub",
         )
     if private is None:
         return public, None
-    _require_secret("privateKey")
+    require_secret("privateKey")
     if _public_half(private) != _openssh(loaded):
         raise pulumi.RunError("privateKey is not the private half of publicKey.")
     return public, pulumi.Output.secret(private)
@@ -278,31 +270,31 @@ def _openssh(key: Any) -> bytes:
     return encoded
 
 
-def _application(values: _Values, folder: Path) -> ApplicationSettings:
+def _application(values: Values, folder: Path) -> ApplicationSettings:
     path = (folder / values.text("appPath")).resolve()
     if not path.is_dir():
-        _refuse("appPath", values.text("appPath"), "a folder", f"there is none at {path}")
+        refuse("appPath", values.text("appPath"), "a folder", f"there is none at {path}")
     python_path = values.text("pythonPath")
     source = (path / python_path).resolve()
     if not source.is_dir() or not source.is_relative_to(path):
-        _refuse("pythonPath", python_path, f"a folder inside {path}")
+        refuse("pythonPath", python_path, f"a folder inside {path}")
     module, callable_ = values.text("module"), values.text("callable")
     if not re.fullmatch(rf"{_IDENTIFIER}(\.{_IDENTIFIER})*", module):
-        _refuse("module", module, "a Python module name such as app or package.module")
+        refuse("module", module, "a Python module name such as app or package.module")
     if not re.fullmatch(rf"{_IDENTIFIER}(\(\))?", callable_):
-        _refuse("callable", callable_, "a name such as app, or a factory call such as create_app()")
+        refuse("callable", callable_, "a name such as app, or a factory call such as create_app()")
     _check_callable(_module_file(source, module), module, callable_)
     return ApplicationSettings(
         path=path,
         python_path=source.relative_to(path).as_posix(),
         module=module,
         callable=callable_,
-        processes=_integer(values, "processes", 1, 64),
-        threads=_integer(values, "threads", 1, 64),
+        processes=integer(values, "processes", 1, 64),
+        threads=integer(values, "threads", 1, 64),
         socket=_socket(values),
         environment=_environment(values),
         health=_health(values),
-        keep_releases=_integer(values, "keepReleases", 2, 50),
+        keep_releases=integer(values, "keepReleases", 2, 50),
     )
 
 
@@ -316,7 +308,7 @@ def _module_file(source: Path, module: str) -> Path:
         {file.stem for file in source.glob("*.py")}
         | {file.parent.name for file in source.glob("*/__init__.py")}
     )
-    return _refuse("module", module, f"a module in {source}; found there: {', '.join(found) or 'none'}")
+    return refuse("module", module, f"a module in {source}; found there: {', '.join(found) or 'none'}")
 
 
 def _check_callable(file: Path, module: str, callable_: str) -> None:
@@ -340,10 +332,10 @@ def _check_callable(file: Path, module: str, callable_: str) -> None:
         return
     likely = sorted(names & {"app", "application", "create_app", "make_app", "server"})
     hint = f"; it defines {', '.join(likely)}" if likely else ""
-    _refuse("callable", callable_, f"a name that module {module} defines ({file.name} does not{hint})")
+    refuse("callable", callable_, f"a name that module {module} defines ({file.name} does not{hint})")
 
 
-def _socket(values: _Values) -> str:
+def _socket(values: Values) -> str:
     socket = values.text("socket")
     if socket == "unix":
         return socket
@@ -354,7 +346,7 @@ def _socket(values: _Values) -> str:
     # The uwsgi protocol can load code: it is never bound to an address that others reach. The second slot
     # takes the next port; 8099 is the loopback listener of nginx.
     if not loopback or not port.isdigit() or not 1024 <= int(port) <= 65534 or int(port) in (8098, 8099):
-        _refuse(
+        refuse(
             "socket",
             socket,
             "unix, or a loopback address and port such as 127.0.0.1:8080 (1024 to 65534, not 8098 or 8099)",
@@ -362,10 +354,10 @@ def _socket(values: _Values) -> str:
     return socket
 
 
-def _environment(values: _Values) -> pulumi.Output[dict[str, str]]:
+def _environment(values: Values) -> pulumi.Output[dict[str, str]]:
     plain, secret = values.mapping("env"), values.mapping("secrets")
     if secret:
-        _require_secret("secrets")
+        require_secret("secrets")
     merged: dict[str, str] = {}
     for key, variables in (("env", plain), ("secrets", secret)):
         for name, value in variables.items():
@@ -384,18 +376,18 @@ def _environment(values: _Values) -> pulumi.Output[dict[str, str]]:
     return pulumi.Output.secret(merged)
 
 
-def _health(values: _Values) -> HealthCheck:
+def _health(values: Values) -> HealthCheck:
     check = HealthCheck(
         path=_health_path(values),
-        status=_integer(values, "healthStatus", 100, 599),
+        status=integer(values, "healthStatus", 100, 599),
         body=_health_body(values),
-        attempts=_integer(values, "healthAttempts", 1, 100),
-        interval=_integer(values, "healthInterval", 10, 60_000) / 1000,
-        timeout=_integer(values, "healthTimeout", 1, 900),
-        settle=_integer(values, "healthSettle", 0, 600),
+        attempts=integer(values, "healthAttempts", 1, 100),
+        interval=integer(values, "healthInterval", 10, 60_000) / 1000,
+        timeout=integer(values, "healthTimeout", 1, 900),
+        settle=integer(values, "healthSettle", 0, 600),
     )
     if check.settle + (check.attempts - 1) * check.interval >= check.timeout:
-        _refuse(
+        refuse(
             "healthTimeout",
             f"{check.timeout:g}",
             "more seconds than healthSettle and healthAttempts with their healthInterval take",
@@ -403,140 +395,15 @@ def _health(values: _Values) -> HealthCheck:
     return check
 
 
-def _health_body(values: _Values) -> str:
+def _health_body(values: Values) -> str:
     body = values.optional("healthBody") or ""
     if not body.isprintable() or len(body) > 200:
-        _refuse("healthBody", body, "one line of at most 200 characters")
+        refuse("healthBody", body, "one line of at most 200 characters")
     return body
 
 
-def _health_path(values: _Values) -> str:
+def _health_path(values: Values) -> str:
     path = values.text("healthPath")
     if not re.fullmatch(r"/[A-Za-z0-9._~!&'()*+,;=:@%/?-]*", path):
-        _refuse("healthPath", path, "a path that begins with /, such as /healthz")
+        refuse("healthPath", path, "a path that begins with /, such as /healthz")
     return path
-
-
-def _web(values: _Values) -> WebSettings:
-    domain = values.optional("domain")
-    if domain and not _DOMAIN.fullmatch(domain):
-        _refuse("domain", domain, "a host name in small letters such as www.example.com (no scheme, no port)")
-    size = values.text("clientMaxBodySize")
-    if not re.fullmatch(r"[1-9][0-9]{0,5}[kmg]?", size):
-        _refuse("clientMaxBodySize", size, "a number with k, m or g, such as 16m")
-    return WebSettings(domain, size)
-
-
-class _Values:
-    """The configured values over the defaults of Pulumi.yaml, by key."""
-
-    def __init__(self, project: str, defaults: Mapping[str, Any]) -> None:
-        self._project = project
-        self._defaults = defaults
-
-    @classmethod
-    def read(cls) -> _Values:
-        document = yaml.safe_load(PROJECT_FILE.read_text(encoding="utf-8"))
-        project, schema = document["name"], document["config"]
-        values = cls(project, {key: entry["default"] for key, entry in schema.items()})
-        values._refuse_unknown()
-        return values
-
-    def _refuse_unknown(self) -> None:
-        prefix = f"{self._project}:"
-        configured = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
-        unknown = sorted(
-            key.removeprefix(prefix)
-            for key in configured
-            if key.startswith(prefix) and key.removeprefix(prefix) not in self._defaults
-        )
-        if unknown:
-            raise pulumi.RunError(
-                f"unknown configuration key {', '.join(unknown)}; "
-                f"allowed: {', '.join(sorted(self._defaults))}"
-            )
-
-    def _raw(self, key: str) -> Any:
-        value = runtime_config.get_config(f"{self._project}:{key}")
-        return self._defaults[key] if value is None else value
-
-    def text(self, key: str) -> str:
-        value = self._raw(key)
-        text = value if isinstance(value, str) else json.dumps(value)
-        if not text:
-            _refuse(key, text, "a value that is not empty")
-        return text
-
-    def optional(self, key: str) -> str | None:
-        return str(self._raw(key)) or None
-
-    def structure(self, key: str) -> Any:
-        """A list or mapping: the engine hands these over as JSON text."""
-        value = self._raw(key)
-        if not isinstance(value, str):
-            return value
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-
-    def mapping(self, key: str) -> dict[str, Any]:
-        value = self.structure(key)
-        if not isinstance(value, dict):
-            _refuse(key, "[secret]" if key == "secrets" else value, "a mapping of names to values")
-        return value
-
-
-def _cidrs(values: _Values, key: str) -> tuple[str, ...]:
-    entries = values.structure(key)
-    if not isinstance(entries, list):
-        _refuse(key, entries, 'a list of networks such as ["203.0.113.7/32"]')
-    networks: list[str] = []
-    for entry in entries:
-        try:
-            # A number would be taken for an address: 5 for 0.0.0.5.
-            network = str(ipaddress.IPv4Network(entry if isinstance(entry, str) else json.dumps(entry)))
-        except ValueError as error:
-            _refuse(key, entry, "IPv4 networks such as 203.0.113.7/32", error)
-        if network in networks:
-            _refuse(key, entry, "each network once")
-        networks.append(network)
-    return tuple(networks)
-
-
-def _integer(values: _Values, key: str, low: int, high: int) -> int:
-    text = values.text(key)
-    if not re.fullmatch(r"-?[0-9]{1,9}", text) or not low <= int(text) <= high:
-        _refuse(key, text, f"a whole number from {low} to {high}")
-    return int(text)
-
-
-def _one_of(values: _Values, key: str, allowed: tuple[str, ...]) -> str:
-    value = values.text(key)
-    if value not in allowed:
-        _refuse(key, value, _alternatives(allowed))
-    return value
-
-
-def _is_secret(key: str) -> bool:
-    full = f"{pulumi.get_project()}:{key}"
-    return runtime_config.is_config_secret(full) or full in runtime_config.get_config_secret_keys_env()
-
-
-def _require_secret(key: str) -> None:
-    if not _is_secret(key):
-        raise pulumi.RunError(
-            f"{key} stands in plain text in the stack's configuration; set it with --secret."
-        )
-
-
-def _alternatives(values: tuple[str, ...]) -> str:
-    return " or ".join(values)
-
-
-def _refuse(key: str, value: object, allowed: str, why: object = "") -> NoReturn:
-    """Raise the error; `why` may quote the value, and is left out with it where that was set with --secret."""
-    if _is_secret(key):
-        value, why = "[secret]", ""
-    shown = value if isinstance(value, str) else json.dumps(value)
-    raise pulumi.RunError(f"{key} is {shown!r}; allowed: {allowed}" + (f" ({why})" if why else ""))

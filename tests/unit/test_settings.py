@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 import settings
+from config_values import PROJECT_FILE
 from health import HealthCheck
 from tests.unit.recorder import Secret, ed25519, run
+from web_settings import WebSettings
 
 ADMIN = {"adminCidrs": '["203.0.113.7/32"]'}
 
@@ -70,6 +72,9 @@ def test_defaults(project: Path) -> None:
     assert (application.processes, application.threads, application.socket) == (2, 16, "unix")
     assert application.health.path == "/"
     assert (loaded.web.domain, loaded.web.client_max_body_size) == (None, "16m")
+    assert loaded.web.static_url == "/static/"
+    assert loaded.web.trusted_proxies == ()
+    assert loaded.web.content_security_policy.startswith("default-src 'self'; ")
     assert environment(project, {}) == {}
 
 
@@ -104,6 +109,12 @@ def test_every_key_reaches_the_settings(project: Path) -> None:
             "healthPath": "/healthz?full=1",
             "domain": "www.example.com",
             "clientMaxBodySize": "512k",
+            "staticUrl": "/assets/v1/",
+            "contentSecurityPolicy": "default-src 'none'; img-src https: data:;",
+            "requestsPerSecond": "50",
+            "connectionsPerAddress": "20",
+            "microCacheSeconds": "2",
+            "trustedProxies": '["100.64.0.0/10"]',
         },
         secrets=["privateKey"],
     )
@@ -124,7 +135,19 @@ def test_every_key_reaches_the_settings(project: Path) -> None:
     assert (application.python_path, application.module) == ("src", "shop.wsgi")
     assert (application.callable, application.processes, application.threads) == ("create_app()", 3, 1)
     assert (application.socket, application.health.path) == ("127.0.0.1:9000", "/healthz?full=1")
-    assert loaded.web == settings.WebSettings("www.example.com", "512k")
+    assert loaded.web == WebSettings(
+        domain="www.example.com",
+        client_max_body_size="512k",
+        static_url="/assets/v1/",
+        requests_per_second=50,
+        connections_per_address=20,
+        micro_cache_seconds=2,
+        trusted_proxies=("100.64.0.0/10",),
+        content_security_policy="default-src 'none'; img-src https: data:;",
+    )
+    host = loaded.host("203.0.113.10")
+    for name in WebSettings.__dataclass_fields__.keys() - {"domain"}:
+        assert getattr(host, name) == getattr(loaded.web, name), name
 
 
 def test_the_blog_posts_own_values(project: Path) -> None:
@@ -213,6 +236,19 @@ WRONG = [
     ("domain", "www.example.com:8080", "a host name in small letters"),
     ("clientMaxBodySize", "16 MB", "a number with k, m or g"),
     ("clientMaxBodySize", "0", "a number with k, m or g"),
+    ("staticUrl", "static", "a path that begins and ends with /"),
+    ("staticUrl", "/", "a path that begins and ends with /"),
+    ("staticUrl", "/a/../", "a path that begins and ends with /"),
+    ("staticUrl", "/static/ { }", "a path that begins and ends with /"),
+    ("contentSecurityPolicy", 'default-src *"; x', "directives on one line"),
+    ("contentSecurityPolicy", "default-src $host", "directives on one line"),
+    ("contentSecurityPolicy", "default-src;; img-src *", "directives on one line"),
+    ("contentSecurityPolicy", "img-src " + "x" * 2000, "at most 2000 characters"),
+    ("requestsPerSecond", "-1", "a whole number from 0 to 100000"),
+    ("connectionsPerAddress", "-1", "a whole number from 0 to 100000"),
+    ("microCacheSeconds", "3601", "a whole number from 0 to 3600"),
+    ("trustedProxies", '["cdn.example.com"]', "IPv4 networks"),
+    ("trustedProxies", '["0.0.0.0/0"]', "your proxies' own networks"),
 ]
 
 
@@ -256,7 +292,7 @@ def test_the_check_of_a_release(project: Path) -> None:
 
 def test_every_key_that_can_be_wrong_is_tried() -> None:
     """A key that is added has to come with its refusal here; these two have tests of their own."""
-    keys = yaml.safe_load(settings.PROJECT_FILE.read_text())["config"].keys()
+    keys = yaml.safe_load(PROJECT_FILE.read_text())["config"].keys()
     assert {key for key, _, _ in WRONG} == keys - {"privateKey", "secrets"}
 
 
@@ -324,6 +360,12 @@ def test_a_module_may_be_a_package(project: Path) -> None:
     assert "found there: app, shop" in refusal(project, {"module": "shopp"})
 
 
+@pytest.mark.parametrize("key", ["staticUrl", "contentSecurityPolicy"])
+def test_what_an_empty_value_turns_off(project: Path, key: str) -> None:
+    host = load(project, {key: ""}).host("203.0.113.10")
+    assert {"staticUrl": host.static_url, "contentSecurityPolicy": host.content_security_policy}[key] == ""
+
+
 def test_env_and_secrets_are_one_secret_environment(project: Path) -> None:
     config = {"env": '{"LEVEL": "info", "WORKERS": 3}', "secrets": '{"TOKEN": "s3cr3t"}'}
     assert environment(project, config, ["secrets"]) == {"LEVEL": "info", "WORKERS": "3", "TOKEN": "s3cr3t"}
@@ -372,7 +414,7 @@ def test_secrets_that_are_no_mapping_are_not_shown(project: Path, value: str) ->
 
 @pytest.mark.parametrize("key", sorted({key for key, _, _ in WRONG}))
 def test_a_value_that_was_set_as_a_secret_is_never_shown(project: Path, key: str) -> None:
-    value = '["10.s3cr3t.0.0/8"]' if key.endswith("Cidrs") else "10.s3cr3t\n.0.0/8 "
+    value = '["10.s3cr3t.0.0/8"]' if key.endswith(("Cidrs", "Proxies")) else "10.s3cr3t\n.0.0/8 "
     message = refusal(project, {key: value}, [key])
     assert message.startswith(f"{key} is '[secret]'; allowed: ")
     assert "s3cr3t" not in message
