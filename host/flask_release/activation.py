@@ -7,7 +7,7 @@ a failure sends the traffic back to the old slot, which still runs. After the re
 import time
 from typing import NamedTuple, Optional, Set
 
-from flask_release import drain, files, gate, launcher, releases, slots, traffic, units, watch
+from flask_release import drain, files, gate, launcher, processes, releases, slots, traffic, units, watch
 from flask_release.host import Host, unit
 from flask_release.lock import Lock
 from flask_release.problem import Problem, say
@@ -41,10 +41,10 @@ def activate(
     old = slots.live(host)
     slot = slots.other(old.slot if old else None)
     lock.step("start", release=release, slot=slot)
-    _start(host, settings, slot, release)
     started = time.time()
     mark = watch.mark(host)
     try:
+        _start(host, settings, slot, release)
         lock.step("gate")
         gate.wait(host, settings, slot, release, attempts, started)
     except BaseException:
@@ -54,7 +54,7 @@ def activate(
     try:
         workers = traffic.move(host, settings, slot)
         moved = time.monotonic()
-        traffic.verify(host, settings, release)
+        traffic.verify(settings, release)
         lock.step("watch")
         watch.watch(
             host,
@@ -76,11 +76,13 @@ def activate(
     if old:
         lock.step("drain")
         _leave(host, settings, old.slot, workers)
+    lock.step("processes")
+    processes.follow(host)
     return Activated(slot, old.release if old else None, moved)
 
 
 def _start(host: Host, settings: Settings, slot: str, release: str) -> None:
-    if slots.runs(slot):
+    if units.slot_runs(slot):
         units.stop(unit(slot))
     slots.occupy(host, slot, release)
     started = files.read_json(host.started) or {}

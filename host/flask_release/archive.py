@@ -62,8 +62,8 @@ def check_space(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(str(folder)).free
     if free < needed:
         raise Problem(
-            f"{folder} has {free >> 20} MiB free and {what} needs {needed >> 20}; nothing was changed. Make room (`flask-release prune` removes old"
-            " releases) and run this again."
+            f"{folder} has {free >> 20} MiB free and {what} needs {needed >> 20}; nothing was changed. Make room"
+            " (`flask-release prune` removes old releases) and run this again."
         )
 
 
@@ -98,14 +98,12 @@ def unpack(archive: Archive, folder: Path, instance: str) -> None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Problem(
-                f"The disk became full while {archive.path} was unpacked; nothing was changed. Make room (`flask-release prune`"
-                " removes old releases) and run this again."
+                f"The disk became full while {archive.path} was unpacked; nothing was changed. Make room"
+                " (`flask-release prune` removes old releases) and run this again."
             )
         raise
     if left_out:
-        say(
-            f"left out {left_out} files in {instance_folder}: data of the application lives in /srv/flask/shared/instance"
-        )
+        say(f"left out {left_out} files in {instance_folder}: data of the application lives in {instance}")
 
 
 def _members(path: Path, tar: tarfile.TarFile) -> List[Tuple[tarfile.TarInfo, str]]:
@@ -120,14 +118,15 @@ def _members(path: Path, tar: tarfile.TarFile) -> List[Tuple[tarfile.TarInfo, st
         allowed = name in ("release.json", "requirements.txt") or (parts[0] == "app" and len(parts) > 1)
         if not member.isreg() or not allowed or ".." in parts or name in seen:
             raise Problem(
-                f"{path} holds {member.name!r}, which a release must not (only plain files under app/, each once, requirements.txt"
-                " and release.json). Make the archive with the stack's `up`."
+                f"{path} holds {member.name!r}, which a release must not (only plain files under app/, each once,"
+                " requirements.txt and release.json). Make the archive with the stack's `up`."
             )
         seen.add(name)
         total += member.size
         if total > MAX_BYTES or len(seen) > MAX_FILES:
             raise Problem(
-                f"{path} holds more than {MAX_BYTES >> 20} MiB or {MAX_FILES} files. Leave out what is not the application."
+                f"{path} holds more than {MAX_BYTES >> 20} MiB or {MAX_FILES} files. Leave out what is not the"
+                " application."
             )
         found.append((member, name))
     return found

@@ -92,10 +92,10 @@ def install(host: Host, bundle: Dict[str, File], difference: Difference, group: 
 
 def done(host: Host, bundle: Dict[str, File]) -> None:
     """Keep what was installed, and drop the old files."""
+    files.remove_tree(host.undo)
     listed = {name: files.digest(file.content) for name, file in bundle.items()}
     if listed != files.read_json(host.installed):
         files.write_json(host.installed, listed)
-    files.remove_tree(host.undo)
 
 
 def restore(host: Host) -> List[str]:

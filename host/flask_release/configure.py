@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Dict, List, Set
 
-from flask_release import bundle, prune, release, repair, settings, slots, traffic, units
+from flask_release import bundle, processes, prune, release, repair, settings, slots, traffic, units
 from flask_release.bundle import Difference, File
 from flask_release.host import Host
 from flask_release.lock import Lock
@@ -28,21 +28,25 @@ def configure(host: Host, lock: Lock, folder: Path) -> None:
     take_back(host)
     found = bundle.read(folder)
     new = settings.load(host, folder / _SETTINGS)
+    # By the settings that the host runs on: with the new ones, traffic could be sent to where nothing listens yet.
+    repair.repair(host, _old_settings(host, new), lock)
     difference = bundle.compare(host, found, new.service_user)
     lock.step("install files")
     if difference.names:
         bundle.install(host, found, difference, new.service_user)
+    tested = False
     try:
         lock.step("take up files")
         _system(host, difference)
         if difference.touches("etc/nginx/"):
             traffic.test_nginx()
-        repair.repair(host, new, lock)
+        tested = True
         release.restart(host, new, lock)
         _nginx(host, difference)
-        _enable(host, found)
+        _enable(found)
+        processes.follow(host)
     except BaseException as error:
-        _undo(host)
+        _undo(host, new, lock, tested)
         if isinstance(error, Problem):
             error.text += " The host's files are as they were before."
         raise
@@ -60,7 +64,7 @@ def take_back(host: Host) -> None:
     names = bundle.restore(host)
     if names:
         say(f"a configure before this one did not end: {len(names)} files taken back")
-        _after_restore(names)
+        _after_restore(names, reload=True)
 
 
 def _system(host: Host, difference: Difference) -> None:
@@ -92,7 +96,7 @@ def _nginx(host: Host, difference: Difference) -> None:
         units.must("reload", NGINX)
 
 
-def _enable(host: Host, found: Dict[str, File]) -> None:
+def _enable(found: Dict[str, File]) -> None:
     """Have units started at boot that ask for it; slots do not (see `repair.boot`), nginx always."""
     wanted: Set[str] = {NGINX}
     timers: List[str] = []
@@ -104,24 +108,36 @@ def _enable(host: Host, found: Dict[str, File]) -> None:
         if unit.endswith((".timer", ".path", ".socket")):
             timers.append(unit)
     for unit in sorted(wanted):
-        if units.systemctl("is-enabled", "-q", unit).code != 0:
-            units.must("enable", unit)
+        units.enable(unit)
     for unit in timers:
         if not units.state(unit).runs:
             units.must("start", unit)
 
 
-def _undo(host: Host) -> None:
+def _old_settings(host: Host, new: Settings) -> Settings:
+    try:
+        return settings.load(host)
+    except Problem:
+        return new
+
+
+def _undo(host: Host, new: Settings, lock: Lock, reload: bool) -> None:
     names = bundle.restore(host)
     try:
-        _after_restore(names)
+        _after_restore(names, reload)
+        repair.repair(host, _old_settings(host, new), lock)
     except Problem as problem:
         say(f"warning: {problem.text}")
 
 
-def _after_restore(names: List[str]) -> None:
+def _after_restore(names: List[str], reload: bool) -> None:
     taken = Difference(names, [])
     if taken.touches(_UNITS):
         units.must("daemon-reload")
-    if taken.touches("etc/nginx/") and units.state(NGINX).runs and run(["nginx", "-t", "-q"]).code == 0:
+    if (
+        reload
+        and taken.touches("etc/nginx/")
+        and units.state(NGINX).runs
+        and run(["nginx", "-t", "-q"]).code == 0
+    ):
         units.must("reload", NGINX)

@@ -106,8 +106,9 @@ def wait(host: Host, settings: Settings, slot: str, release: str, attempts: int,
 
 def _refuse(settings: Settings, slot: str, why: str, started: float) -> None:
     raise Problem(
-        f"The new slot did not pass the check at {settings.health_path}: {why}. Nothing was changed: what served before serves still."
-        " Correct the application (above, the end of its log), or healthPath and the check, and release again.",
+        f"The new slot did not pass the check at {settings.health_path}: {why}. Nothing was changed: what served"
+        " before serves still. Correct the application (above, the end of its log), or healthPath and the check, and"
+        " release again.",
         units.journal(unit(slot), started),
     )
 

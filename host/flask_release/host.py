@@ -127,6 +127,11 @@ class Host(NamedTuple):
         return self.root / "var/lib/flask"
 
     @property
+    def rollbacks(self) -> Path:
+        """How often a rollback changed what serves; the stack's program reads it."""
+        return self.state / "rollbacks"
+
+    @property
     def lock(self) -> Path:
         """Held, and filled with its owner, while something changes."""
         return self.state / "release.lock"
@@ -155,6 +160,11 @@ class Host(NamedTuple):
     def started(self) -> Path:
         """Digest of the uWSGI settings that each slot was started with."""
         return self.state / "started.json"
+
+    @property
+    def processes(self) -> Path:
+        """Digests of the units made from a Procfile, and the release that they were started for."""
+        return self.state / "processes.json"
 
     def socket(self, slot: str) -> Path:
         """The slot's uwsgi socket."""

@@ -1,11 +1,15 @@
-"""`slot <slot>`: becomes the uWSGI of a slot. systemd runs it as the service account."""
+"""`slot <slot>` becomes the uWSGI of a slot, `process <name>` a process of the Procfile.
+
+systemd runs both as the service account.
+"""
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import Dict, List, Mapping, NamedTuple
 
-from flask_release import files, releases, slots
+from flask_release import files, procfile, releases, slots
 from flask_release import settings as settings_module
 from flask_release.host import Host
 from flask_release.problem import Problem
@@ -13,6 +17,10 @@ from flask_release.settings import Settings
 
 # From the unit to uWSGI; all else that systemd sets is not the application's business.
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "PYTHONUNBUFFERED", "NOTIFY_SOCKET")
+
+
+_ASSIGNMENTS = re.compile(r"(?:[A-Za-z_]\w*=\S*\s+)*")
+_OPERATORS = re.compile(r"[;&|(){}\n]")
 
 
 class Command(NamedTuple):
@@ -38,6 +46,49 @@ def start(host: Host, slot: str) -> None:
         os.execve(program, command.arguments, command.environment)
     except OSError as error:
         raise Problem(f"{program} cannot be run: {error}. Release again; that builds what is missing.")
+
+
+def start_process(host: Host, name: str) -> None:
+    """Replace this process by one of the live release's Procfile; does not return.
+
+    Raises:
+        Problem: nothing is live, or its Procfile has no such process.
+    """
+    live = slots.live(host)
+    if live is None:
+        raise Problem("There is no release yet. Run `flask-release release ARCHIVE`.")
+    commands = procfile.commands(procfile.read(releases.folder(host, live.release) / "app"))
+    if name not in commands:
+        raise Problem(f"The Procfile of release {live.release} has no {name}. `systemctl disable` its unit.")
+    arguments = shell(commands[name])
+    environment = process_environment(host, live.slot, live.release, name, os.environ)
+    os.chdir(str(releases.folder(host, live.release) / "app"))
+    os.execve(arguments[0], arguments, environment)
+
+
+def shell(command: str) -> List[str]:
+    """How a line of a Procfile is run. A single command takes the shell's place, so that it gets SIGTERM itself."""
+    assignments = _ASSIGNMENTS.match(command)
+    start = assignments.end() if assignments else 0
+    if not _OPERATORS.search(command):
+        command = f"{command[:start]}exec {command[start:]}"
+    return ["/bin/sh", "-c", command]
+
+
+def process_environment(
+    host: Host, slot: str, release: str, name: str, base: Mapping[str, str]
+) -> Dict[str, str]:
+    """All variables that a process of the Procfile sees: a slot's, and where Python finds the application.
+
+    Raises:
+        Problem: the release, or its variables, cannot be read.
+    """
+    facts = releases.facts(host, release)
+    environment = application_environment(host, slot, release, releases.venv(host, facts), base)
+    environment.setdefault("FLASK_APP", "{module}:{callable}".format(**facts))
+    environment["FLASK_PROCESS"] = name
+    environment["PYTHONPATH"] = str(releases.code(host, release, facts))
+    return environment
 
 
 def compose(host: Host, settings: Settings, slot: str, release: str, base: Mapping[str, str]) -> Command:

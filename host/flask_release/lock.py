@@ -14,17 +14,22 @@ POLL = 0.05
 
 
 class Lock:
-    """A held lock. `before` is what a run that died under it was doing, if one did."""
+    """A held lock."""
 
     def __init__(self, descriptor: int, owner: Dict[str, Any], before: Optional[Dict[str, Any]]) -> None:
         self._descriptor = descriptor
         self._owner = owner
-        self.before = before
+        self._before = before
 
     def step(self, name: str, **facts: str) -> None:
         """Note what is being done now, for who waits and for the run after a kill."""
         self._owner.update(facts, step=name)
         _fill(self._descriptor, json.dumps(self._owner, sort_keys=True).encode())
+
+    def take_before(self) -> Optional[Dict[str, Any]]:
+        """What a run that died under this lock was doing, if one did; told once."""
+        before, self._before = self._before, None
+        return before
 
     @property
     def who(self) -> str:
@@ -51,6 +56,10 @@ def held(host: Host, action: str, who: str, wait: float) -> Iterator[Lock]:
     descriptor = os.open(str(host.lock), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _acquire(host, descriptor, wait)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    try:
         before = _owner(descriptor)
         owner: Dict[str, Any] = {"pid": os.getpid(), "who": who, "action": action, "since": time.time()}
         lock = Lock(descriptor, owner, before)
@@ -104,8 +113,8 @@ def _acquire(host: Host, descriptor: int, wait: float) -> None:
         holder = describe(_owner(descriptor) or {})
         if time.monotonic() >= end:
             raise Problem(
-                f"{host.lock} is held by {holder}; nothing was changed. Wait until it is done and run this again; if it hangs,"
-                " end that process: the next run repairs what it left."
+                f"{host.lock} is held by {holder}; nothing was changed. Wait until it is done and run this again; if"
+                " it hangs, end that process: the next run repairs what it left."
             )
         if not told:
             say(f"waiting for {holder}")

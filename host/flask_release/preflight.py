@@ -4,9 +4,9 @@ import os
 import pwd
 from typing import Dict
 
-from flask_release import launcher, releases
+from flask_release import launcher, procfile, releases
 from flask_release.host import Host
-from flask_release.problem import Problem
+from flask_release.problem import Problem, say
 from flask_release.process import run
 from flask_release.settings import Settings
 
@@ -61,6 +61,29 @@ def check_import(host: Host, settings: Settings, slot: str, release: str) -> Non
         )
 
 
+def run_release_command(host: Host, settings: Settings, slot: str, release: str) -> None:
+    """Run the Procfile's `release` command, such as a migration, as the service account.
+
+    Raises:
+        Problem: it failed; with the end of what it printed.
+    """
+    app = releases.folder(host, release) / "app"
+    command = procfile.read(app).release
+    if command is None:
+        return
+    say(f"release command: {command}")
+    env = launcher.process_environment(host, slot, release, "release", _base(settings))
+    ran = run(launcher.shell(command), env, str(app), settings.service_user, settings.release_seconds)
+    for line in ran.last(10).splitlines():
+        say("  " + line)
+    if ran.code != 0:
+        raise Problem(
+            f"The Procfile's release command ended with {ran.code}; what served before serves still, with whatever"
+            " the command had done. Correct it and release again.",
+            ran.last(40),
+        )
+
+
 def compile_code(host: Host, release: str) -> None:
     """Compile the release's modules, which the service may not do in a folder that it cannot write to.
 
@@ -74,10 +97,14 @@ def compile_code(host: Host, release: str) -> None:
 def environment(host: Host, settings: Settings, slot: str, release: str) -> Dict[str, str]:
     """What the application's programs see when the tool runs them: the same as in the slot."""
     venv = releases.venv(host, releases.facts(host, release))
+    return launcher.application_environment(host, slot, release, venv, _base(settings))
+
+
+def _base(settings: Settings) -> Dict[str, str]:
     base = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TZ") if name in os.environ}
     try:
         base["HOME"] = pwd.getpwnam(settings.service_user).pw_dir
     except KeyError:
         raise Problem(f"There is no account {settings.service_user}. The bootstrap makes it.")
     base["PATH"] = "/usr/local/bin:/usr/bin:/bin"
-    return launcher.application_environment(host, slot, release, venv, base)
+    return base

@@ -1,7 +1,8 @@
 """What went wrong, told to the operator."""
 
-import contextlib
+import os
 import sys
+from typing import TextIO
 
 FAILED = 1
 REFUSED = 3
@@ -25,13 +26,20 @@ class Problem(Exception):
 
 def say(line: str) -> None:
     """One line of progress on stderr. A reader that went away (a dropped SSH connection) stops nothing."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+    _write(sys.stderr, line)
 
 
 def answer(text: str) -> None:
     """The result on stdout; like `say`, it outlives its reader."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+    _write(sys.stdout, text)
+
+
+def _write(stream: TextIO, line: str) -> None:
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except OSError:
+        # What is left in the stream would fail once more when Python ends, and make that the exit code.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

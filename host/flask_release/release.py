@@ -13,6 +13,7 @@ from flask_release import (
     identity,
     launcher,
     preflight,
+    procfile,
     prune,
     record,
     releases,
@@ -63,7 +64,6 @@ def release(
     if live and live.release == release_id and is_current(host, settings, live):
         say(f"release {release_id} is live and answers: nothing to do")
         return {"release": release_id, "slot": live.slot, "changed": False}
-    fresh = not releases.exists(host, release_id)
 
     def work() -> activation.Activated:
         prepare(host, settings, lock, found, release_id, variables, request)
@@ -75,8 +75,7 @@ def release(
     try:
         done = logged(host, lock, facts, began, work)
     except BaseException:
-        if fresh:
-            discard(host, release_id)
+        discard(host, release_id)
         raise
     prune.after_release(host, settings)
     return result(release_id, done, began)
@@ -149,7 +148,10 @@ def prepare(
     live = slots.live(host)
     if fresh:
         preflight.compile_code(host, release_id)
-    preflight.check_import(host, settings, slots.other(live.slot if live else None), release_id)
+    slot = slots.other(live.slot if live else None)
+    preflight.check_import(host, settings, slot, release_id)
+    lock.step("release command")
+    preflight.run_release_command(host, settings, slot, release_id)
 
 
 def discard(host: Host, release_id: str) -> None:
@@ -196,9 +198,13 @@ def _unpack(
     try:
         archive.unpack(found, part, str(host.instance))
         facts = dict(found.facts, release=release_id, venv=venv, made=time.time())
-        facts.update(author=request.author, commit=request.commit)
+        # What the archive says of itself, unless the caller knows better.
+        facts.update({name: told for name, told in (("author", request.author), ("commit", request.commit)) if told})
+        web = procfile.read(part / "app").web
+        if web:
+            facts["module"], facts["callable"] = web
         files.write_json(part / "release.json", facts)
-        os.symlink(os.path.join("../../venvs", venv), str(part / "venv"))
+        os.symlink(f"../../venvs/{venv}", str(part / "venv"))
         archive.seal(part, settings.service_user)
         os.rename(str(part), str(folder))
         files.sync_folder(host.releases)
@@ -221,8 +227,8 @@ def _refuse_bad(host: Host, release_id: str, force: bool) -> None:
     entry = releases.entry(host, release_id)
     if entry and entry.bad and not force:
         raise Problem(
-            f"Release {release_id} was marked bad ({entry.bad}) and is not released again by itself. Correct the application, or give"
-            " --force to release it all the same.",
+            f"Release {release_id} was marked bad ({entry.bad}) and is not released again by itself. Correct the"
+            " application, or give --force to release it all the same.",
             code=REFUSED,
         )
 

@@ -99,6 +99,24 @@ def mark_served(host: Host, release: str) -> None:
     _update(host, release, {"served": time.time(), "bad": ""})
 
 
+def forgive(host: Host) -> List[str]:
+    """Clear all marks; returns the ids of those that had one."""
+    marked = [found.id for found in entries(host) if found.bad]
+    for release in marked:
+        _update(host, release, {"bad": ""})
+    return marked
+
+
+def left_by_rollback(host: Host, release: str) -> None:
+    """Mark the release that a rollback left, and count the rollback: the stack's state still has that release."""
+    mark_bad(host, release, "left by a rollback")
+    try:
+        count = int(host.rollbacks.read_text())
+    except (FileNotFoundError, ValueError):
+        count = 0
+    files.write(host.rollbacks, str(count + 1).encode(), 0o644)
+
+
 def mark_bad(host: Host, release: str, why: str) -> None:
     """Mark the release: a rollback skips it, and releasing it again needs --force."""
     _update(host, release, {"bad": why})

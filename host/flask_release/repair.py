@@ -7,7 +7,7 @@ and environments get their name, or their marker, when they are whole.
 
 from typing import Optional, Set
 
-from flask_release import drain, files, gate, record, releases, slots, traffic, units
+from flask_release import drain, files, gate, processes, record, releases, slots, traffic, units
 from flask_release.host import SLOTS, Host, unit
 from flask_release.lock import Lock
 from flask_release.problem import Problem, say
@@ -16,7 +16,7 @@ from flask_release.settings import Settings
 
 def repair(host: Host, settings: Settings, lock: Lock) -> None:
     """Bring the host back to one live slot that has the traffic, and note what was interrupted."""
-    before = lock.before
+    before = lock.take_before()
     if before:
         say(
             "the run before ({} by {}) was killed at: {}".format(
@@ -38,8 +38,8 @@ def repair(host: Host, settings: Settings, lock: Lock) -> None:
         live
         and has_traffic
         and has_traffic != live.slot
-        and not slots.runs(live.slot)
-        and slots.runs(has_traffic)
+        and not units.slot_runs(live.slot)
+        and units.slot_runs(has_traffic)
     ):
         live = _adopt(host, settings, has_traffic) or live
     workers: Set[int] = set()
@@ -56,12 +56,13 @@ def repair(host: Host, settings: Settings, lock: Lock) -> None:
             releases.mark_served(host, live.release)
         left = (before or {}).get("left")
         if left and live.release == (before or {}).get("release"):
-            releases.mark_bad(host, left, "left by a rollback")
+            releases.left_by_rollback(host, left)
     for slot in SLOTS:
-        if (live is None or slot != live.slot) and slots.runs(slot):
+        if (live is None or slot != live.slot) and units.slot_runs(slot):
             say(f"slot {slot} runs and is not live: it is stopped")
             traffic.wait_for_exit(workers, settings.drain_seconds)
             drain.retire(host, slot, settings.drain_seconds)
+    processes.follow(host)
 
 
 def clear(host: Host) -> None:
@@ -83,7 +84,7 @@ def boot(host: Host, settings: Settings, lock: Lock) -> None:
         say("no release yet")
         return
     repair(host, settings, lock)
-    if not slots.runs(live.slot):
+    if not units.slot_runs(live.slot):
         # Not waited for: this runs inside the boot's own transaction, ordered before the slot.
         units.must("start", "--no-block", unit(live.slot))
     say(f"release {live.release} starts in slot {live.slot}")

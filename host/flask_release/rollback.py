@@ -11,7 +11,6 @@ from flask_release.settings import Settings
 
 # It served before: one good answer tells that it does again.
 ATTEMPTS = 1
-LEFT = "left by a rollback"
 
 
 def rollback(
@@ -55,7 +54,7 @@ def rollback(
 
     done = release.logged(host, lock, {"action": "rollback", "release": target.id}, began, work)
     if live:
-        releases.mark_bad(host, live.release, LEFT)
+        releases.left_by_rollback(host, live.release)
         say(f"release {live.release} is marked bad")
     return release.result(target.id, done, began)
 
@@ -69,7 +68,8 @@ def _find(host: Host, wanted: str, force: bool) -> releases.Entry:
         )
     if found[0].bad and not force:
         raise Problem(
-            f"Release {found[0].id} was marked bad ({found[0].bad}); nothing was changed. Choose another, or give --force.",
+            f"Release {found[0].id} was marked bad ({found[0].bad}); nothing was changed. Choose another, or give"
+            " --force.",
             code=REFUSED,
         )
     return found[0]

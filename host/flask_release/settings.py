@@ -49,6 +49,7 @@ class Settings(NamedTuple):
         watch_ratio: share of 5xx answers, above the share before the switch, that undoes it.
         watch_minimum: fewer answers with 5xx than this undo nothing.
         drain_seconds: longest wait for running requests of the slot that is left (uWSGI's harakiri).
+        release_seconds: longest run of the Procfile's `release` command.
         lock_seconds: longest wait for another run of this tool.
     """
 
@@ -63,6 +64,7 @@ class Settings(NamedTuple):
     watch_ratio: float = 0.1
     watch_minimum: int = 3
     drain_seconds: float = 60.0
+    release_seconds: float = 600.0
     lock_seconds: float = 120.0
 
     def tcp_address(self, slot: str) -> Optional[Tuple[str, int]]:

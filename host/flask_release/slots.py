@@ -8,8 +8,8 @@ The record is one symbolic link, /srv/flask/live, replaced by rename(2). A relea
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from flask_release import files, units
-from flask_release.host import SLOTS, Host, unit
+from flask_release import files
+from flask_release.host import SLOTS, Host
 from flask_release.settings import Settings
 from flask_release.uwsgi import Address
 
@@ -53,8 +53,3 @@ def other(slot: Optional[str]) -> str:
 def address(host: Host, settings: Settings, slot: str) -> Address:
     """Where the slot answers."""
     return settings.tcp_address(slot) or str(host.socket(slot))
-
-
-def runs(slot: str) -> bool:
-    """The slot's unit has processes."""
-    return units.state(unit(slot)).runs

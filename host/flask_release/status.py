@@ -1,6 +1,5 @@
 """What serves, and what is on disk: for people as text, for programs as JSON."""
 
-import json
 import time
 from typing import Any, Dict, List
 
@@ -79,11 +78,6 @@ def listing_text(rows: List[Dict[str, Any]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells
     )
-
-
-def as_json(value: Any) -> str:
-    """One line of JSON."""
-    return json.dumps(value, sort_keys=True)
 
 
 def _answer(host: Host, settings: Settings, live: slots.Live) -> str:

@@ -12,7 +12,7 @@ import re
 import signal
 import time
 from pathlib import Path
-from typing import List, Optional, Set
+from typing import Optional, Set
 
 from flask_release import files, gate, units, uwsgi
 from flask_release.host import SLOTS, Host
@@ -52,7 +52,7 @@ def move(host: Host, settings: Settings, slot: Optional[str]) -> Set[int]:
     else:
         # Relative: the link is the same wherever the folder is mounted.
         files.link(host.current_socket, host.socket(slot).name)
-    return set()
+    return _leave_tcp(host)
 
 
 def write_upstream(host: Host, settings: Settings, slot: Optional[str]) -> bool:
@@ -77,7 +77,7 @@ def write_upstream(host: Host, settings: Settings, slot: Optional[str]) -> bool:
     return True
 
 
-def verify(host: Host, settings: Settings, release: str) -> None:
+def verify(settings: Settings, release: str) -> None:
     """See the release answer through nginx.
 
     Raises:
@@ -90,8 +90,9 @@ def verify(host: Host, settings: Settings, release: str) -> None:
             return
         if time.monotonic() >= until:
             raise Problem(
-                f"nginx does not serve release {release} at http://{settings.verify_address}{settings.health_path}: {fault}. Look at `systemctl status nginx` and its error"
-                " log in /var/log/flask/error.log, and release again."
+                f"nginx does not serve release {release} at http://{settings.verify_address}{settings.health_path}:"
+                f" {fault}. What served before serves again. Look at `systemctl status nginx` and at its log,"
+                " /var/log/flask/error.log, and release again."
             )
         time.sleep(POLL)
 
@@ -167,6 +168,17 @@ def _replace_upstream(host: Host, settings: Settings, slot: Optional[str]) -> Se
         else:
             files.write(host.upstream, before.encode())
         raise
+    return old_workers
+
+
+def _leave_tcp(host: Host) -> Set[int]:
+    """When slots listened on TCP before, nginx has to take up its new configuration for the link to count."""
+    if not host.upstream.exists():
+        return set()
+    test_nginx()
+    old_workers = nginx_workers(host)
+    files.remove(host.upstream)
+    units.must("reload", "nginx.service")
     return old_workers
 
 

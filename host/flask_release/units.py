@@ -3,6 +3,7 @@
 import time
 from typing import Dict, NamedTuple
 
+from flask_release import host
 from flask_release.problem import Problem
 from flask_release.process import Ran, run
 
@@ -51,6 +52,22 @@ def state(unit: str) -> State:
         name, _, value = line.partition("=")
         properties[name] = value
     return State(properties.get("ActiveState", "inactive"), properties.get("SubState", ""))
+
+
+def enable(unit: str) -> None:
+    """Have a unit started at boot.
+
+    Raises:
+        Problem: systemd could not.
+    """
+    # Asked first: enabling makes systemd read all units again, even when it changes nothing.
+    if systemctl("is-enabled", "-q", unit).code != 0:
+        must("enable", unit)
+
+
+def slot_runs(slot: str) -> bool:
+    """The slot's unit has processes."""
+    return state(host.unit(slot)).runs
 
 
 def stop(unit: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from release_tool.fake_host import FakeHost, fake_host
+from .fake_host import FakeHost, fake_host
 
 
 @pytest.fixture

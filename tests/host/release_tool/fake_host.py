@@ -37,6 +37,13 @@ ME = pwd.getpwuid(os.geteuid()).pw_name
 UNIT = "[Service]\nExecStart=/opt/flask/bin/flask-slot %i\n"
 UPSTREAM = "upstream flask {\n    server 127.0.0.1:8080 fail_timeout=0;\n}\n"
 
+FACTORY = """
+def %s():
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [b"made"]
+    return app
+"""
 APPLICATION = """
 def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -177,13 +184,13 @@ class FakeHost:
         record = self.root / "srv/flask/live"
         if not record.is_symlink():
             return None
-        slot = os.readlink(record).removeprefix("slots/")
-        return slot, os.readlink(self.root / "srv/flask/slots" / slot).removeprefix("../releases/")
+        slot = record.readlink().name
+        return slot, (self.root / "srv/flask/slots" / slot).readlink().name
 
     def traffic(self) -> str | None:
         """The slot that current.sock points to."""
         link = self.root / "run/flask/current.sock"
-        return os.readlink(link).removesuffix(".sock") if link.is_symlink() else None
+        return link.readlink().stem if link.is_symlink() else None
 
     def running(self) -> set[str]:
         """Slots whose process is there."""
@@ -192,7 +199,7 @@ class FakeHost:
     def pid(self, slot: str) -> int | None:
         """The process of a slot."""
         try:
-            pid = int((self.root / f"fake/units/flask-app@{slot}.service/pid").read_text())
+            pid = int((self.root / f"fake/units/flask-app@{slot}.service").read_text())
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except (OSError, ValueError):
             return None
@@ -239,14 +246,13 @@ class FakeHost:
 def pack(path: Path, contents: dict[str, str], special: tarfile.TarInfo | None = None) -> Path:
     """A tar.gz of texts, and of one entry that is no plain file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0) as zipped:
-        with tarfile.open(fileobj=zipped, mode="w") as tar:
-            for name, text in contents.items():
-                entry = tarfile.TarInfo(name)
-                entry.size, entry.mode = len(text.encode()), 0o644
-                tar.addfile(entry, io.BytesIO(text.encode()))
-            if special:
-                tar.addfile(special)
+    with gzip.open(path, "wb", compresslevel=1) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
+        for name, text in contents.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(text.encode()), 0o644
+            tar.addfile(entry, io.BytesIO(text.encode()))
+        if special:
+            tar.addfile(special)
     return path
 
 
@@ -268,7 +274,13 @@ def fake_host(root: Path) -> Iterator[FakeHost]:
     for wheel in ("pyuwsgi-2.0.30-cp312-none-any.whl", "pip-99-py3-none-any.whl"):
         # An empty zip file: this "pip" is a stand-in and needs nothing unpacked.
         (root / "opt/flask/wheels" / wheel).write_bytes(b"PK\5\6" + bytes(18))
-    tool_python = os.environ.get("RELEASE_TOOL_PYTHON", sys.executable)
+    values = {
+        "ROOT": root,
+        "PYTHON": sys.executable,
+        "TOOL": TOOL,
+        "TOOL_PYTHON": os.environ.get("RELEASE_TOOL_PYTHON", sys.executable),
+        "COMPILED": COMPILED.name,
+    }
     for name in (
         "systemctl",
         "nginx",
@@ -281,14 +293,8 @@ def fake_host(root: Path) -> Iterator[FakeHost]:
     ):
         source = STANDINS / (name if (STANDINS / name).exists() else "recorded")
         text = source.read_text()
-        values = {
-            "ROOT": root,
-            "PYTHON": sys.executable,
-            "TOOL": TOOL,
-            "TOOL_PYTHON": tool_python,
-            "COMPILED": COMPILED.name,
-        }
-        text = re.sub(r"@(\w+)@", lambda found: str(values.get(found[1], found[0])), text)
+        for word, value in values.items():
+            text = text.replace(f"@{word}@", str(value))
         place = root / "fake" / (f"bin/{name}" if name not in ("uwsgi", "venv-python", "python") else name)
         place.write_text(text)
         place.chmod(0o755)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
+import socket
 import stat
 
-from release_tool.fake_host import FakeHost
+from .fake_host import FACTORY, FakeHost
 
 
 def test_first_release_serves(host: FakeHost) -> None:
@@ -73,8 +74,8 @@ def test_slot_runs_with_the_release_and_a_clean_environment(host: FakeHost) -> N
     started = host.started_with("a")
     arguments, environment = started["arguments"], started["environment"]
     code = f"{host.root}/srv/flask/releases/{release}/app"
-    venv = os.path.realpath(f"{host.root}/srv/flask/releases/{release}/venv")
-    given = dict(zip(arguments[1:], arguments[2:], strict=False))
+    venv = (host.root / "srv/flask/releases" / release / "venv").resolve()
+    given = dict(itertools.pairwise(arguments))
     assert arguments[0] == f"{venv}/bin/uwsgi"
     assert given["--ini"] == f"{host.root}/etc/flask/uwsgi/slot.ini"
     assert given["--socket"] == f"{host.root}/run/flask/a.sock"
@@ -83,7 +84,7 @@ def test_slot_runs_with_the_release_and_a_clean_environment(host: FakeHost) -> N
     assert given["--stats"] == f"{host.root}/run/flask/a.stats.sock"
     assert (given["--chdir"], given["--pythonpath"]) == (code, code)
     assert (given["--module"], given["--callable"]) == ("site_app", "app")
-    assert (given["--virtualenv"], given["--binary-path"]) == (venv, f"{venv}/bin/python")
+    assert (given["--virtualenv"], given["--binary-path"]) == (str(venv), f"{venv}/bin/python")
     assert given["--add-header"] == f"X-Flask-Release: {release}"
     assert environment["NAME"] == 'it\'s "quoted"\nand two lines'
     assert (environment["FLASK_RELEASE"], environment["FLASK_SLOT"]) == (release, "a")
@@ -114,13 +115,13 @@ def test_release_on_disk_is_closed_and_not_writable(host: FakeHost) -> None:
         if not path.is_symlink():
             assert stat.S_IMODE(path.stat().st_mode) & 0o022 == 0, path
     # Data of the application is not in the release: it outlives it.
-    assert os.readlink(folder / "app/instance") == str(host.root / "srv/flask/shared/instance")
+    assert (folder / "app/instance").readlink() == host.root / "srv/flask/shared/instance"
     assert not (folder / "app/instance/local.db").exists()
     assert json.loads((folder / "release.json").read_text())["release"] == release
 
 
 def test_factory_and_python_path(host: FakeHost) -> None:
-    package = "def create_app():\n    def app(e, start):\n        start('200 OK', [])\n        return [b'made']\n    return app\n"
+    package = FACTORY % "create_app"
     archive = host.archive(
         "one",
         files={"app/src/made/__init__.py": package},
@@ -132,7 +133,7 @@ def test_factory_and_python_path(host: FakeHost) -> None:
     assert ran.code == 0, ran.err
     assert host.visit() == (200, "made")
     link = host.root / "srv/flask/releases" / ran.result["release"] / "app/src/instance"
-    assert os.readlink(link).endswith("shared/instance")
+    assert link.readlink() == host.root / "srv/flask/shared/instance"
 
 
 def test_one_environment_for_releases_with_the_same_requirements(host: FakeHost) -> None:
@@ -182,8 +183,6 @@ def test_tcp_slots_take_neighbouring_ports(host: FakeHost) -> None:
 
 def free_pair() -> int:
     """A port that is free together with the next one."""
-    import socket
-
     while True:
         with socket.socket() as first, socket.socket() as second:
             first.bind(("127.0.0.1", 0))
