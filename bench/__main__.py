@@ -3,9 +3,9 @@
 import sys
 import time
 
-from bench import deploy, report
+from bench import deploy, http, release, report
 
-_BENCHES = {"Deploying": deploy.measure}
+_BENCHES = {"Deploying": deploy.measure, "Releases under load": release.measure, "Serving": http.measure}
 
 
 def main(names: list[str]) -> None:
