@@ -33,9 +33,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
-def up(stack: StackName) -> None:
+def up(
+    stack: StackName,
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also release what was marked bad by a rollback.")
+    ] = False,
+) -> None:
     """Create or update the stack, and print its outputs."""
-    _deploy(open_stack(stack).up)
+    target = open_stack(stack)
+    if force:
+        server.run(target, FLASK_RELEASE + " forgive")
+    _deploy(target.up)
 
 
 @app.command()

@@ -82,7 +82,8 @@ def activate(
 
 
 def _start(host: Host, settings: Settings, slot: str, release: str) -> None:
-    if units.slot_runs(slot):
+    if units.state(unit(slot)).runs:
+        # Nearly always the stop of the release before, which is still on its way.
         units.stop(unit(slot))
     slots.occupy(host, slot, release)
     started = files.read_json(host.started) or {}

@@ -13,16 +13,17 @@ INTERVAL = 0.1
 
 
 def retire(host: Host, slot: str, seconds: float) -> None:
-    """Wait for the slot's requests, at most some seconds, and stop it in uWSGI's graceful way.
+    """Wait for the slot's requests, at most some seconds, and have it stopped in uWSGI's graceful way.
 
-    nginx must not send it requests any more. A failure to stop is told and left to the next run: what serves is not
-    touched by it.
+    nginx must not send it requests any more. The stop itself takes uWSGI about a second and is systemd's to finish:
+    nobody waits for it but the next start in that slot.
     """
     if not wait_until_idle(host, slot, seconds):
         say(f"slot {slot} still has requests after {seconds:g} s; they end with it")
     try:
-        units.stop(unit(slot))
+        units.must("stop", "--no-block", unit(slot))
     except Problem as problem:
+        # What serves is not touched by it, and the next run tries again.
         say(f"warning: {problem.text}")
 
 

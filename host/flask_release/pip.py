@@ -79,7 +79,7 @@ def install(venv: Path, what: str, *arguments: str) -> None:
         "--disable-pip-version-check",
         "install",
     ]
-    ran = run([*command, *arguments], env=_environment(), timeout=SECONDS)
+    ran = run([*command, *arguments], env=_environment(), timeout=SECONDS, background=True)
     if ran.code != 0:
         raise Problem(f"Installing {what} failed: {_cause(ran)}.", ran.last(25))
 

@@ -44,6 +44,7 @@ def check_import(host: Host, settings: Settings, slot: str, release: str) -> Non
             cwd=code,
             user=settings.service_user,
             timeout=settings.check.timeout,
+            background=True,
         )
     except Problem as problem:
         if not problem.detail and "longer" not in problem.text:
@@ -91,7 +92,9 @@ def compile_code(host: Host, release: str) -> None:
     """
     facts = releases.facts(host, release)
     python = str(releases.venv(host, facts) / "bin/python")
-    run([python, "-I", "-m", "compileall", "-q", str(releases.folder(host, release) / "app")])
+    run(
+        [python, "-I", "-m", "compileall", "-q", str(releases.folder(host, release) / "app")], background=True
+    )
 
 
 def environment(host: Host, settings: Settings, slot: str, release: str) -> Dict[str, str]:

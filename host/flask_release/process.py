@@ -12,6 +12,7 @@ from flask_release.problem import Problem
 
 # A remote command's PATH may leave these out; systemctl, nginx and sysctl live there on some systems.
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+NICE = 10
 _PR_SET_PDEATHSIG = 1
 
 
@@ -32,6 +33,7 @@ def run(
     cwd: str = "/",
     user: str = "",
     timeout: float = 600,
+    background: bool = False,
 ) -> Ran:
     """Run a program to its end, with nothing on its stdin.
 
@@ -40,6 +42,7 @@ def run(
         env: its whole environment; default: `system_environment()`.
         cwd: folder to run it in.
         user: account to run it as; empty, or when this is not root: the current one.
+        background: it leaves the processor to others first, such as to what serves.
         timeout: seconds, after which it is killed with all it started.
 
     Raises:
@@ -53,7 +56,7 @@ def run(
             stderr=subprocess.STDOUT,
             env=system_environment() if env is None else env,
             cwd=cwd,
-            preexec_fn=_child(user),
+            preexec_fn=_child(user, NICE if background else 0),
             start_new_session=True,
         )
     except FileNotFoundError as error:
@@ -80,12 +83,13 @@ def system_environment() -> Dict[str, str]:
     return env
 
 
-def _child(user: str) -> Callable[[], None]:
+def _child(user: str, nice: int) -> Callable[[], None]:
     change = bool(user) and os.geteuid() == 0
     account = pwd.getpwnam(user) if change else None
     libc = ctypes.CDLL(None)
 
     def prepare() -> None:
+        os.nice(nice)
         if account is not None:
             os.initgroups(account.pw_name, account.pw_gid)
             os.setgid(account.pw_gid)

@@ -199,7 +199,9 @@ def _unpack(
         archive.unpack(found, part, str(host.instance))
         facts = dict(found.facts, release=release_id, venv=venv, made=time.time())
         # What the archive says of itself, unless the caller knows better.
-        facts.update({name: told for name, told in (("author", request.author), ("commit", request.commit)) if told})
+        facts.update(
+            {name: told for name, told in (("author", request.author), ("commit", request.commit)) if told}
+        )
         web = procfile.read(part / "app").web
         if web:
             facts["module"], facts["callable"] = web

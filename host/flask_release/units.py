@@ -20,6 +20,11 @@ class State(NamedTuple):
         return self.active in ("active", "activating", "reloading", "deactivating")
 
     @property
+    def stops(self) -> bool:
+        """The unit was told to stop and is about to."""
+        return self.active == "deactivating"
+
+    @property
     def failed(self) -> bool:
         """The unit ended by itself; waiting for systemd to start it again counts, too."""
         return self.active == "failed" or self.sub == "auto-restart"
@@ -66,8 +71,9 @@ def enable(unit: str) -> None:
 
 
 def slot_runs(slot: str) -> bool:
-    """The slot's unit has processes."""
-    return state(host.unit(slot)).runs
+    """The slot's unit has processes, and was not told to stop."""
+    found = state(host.unit(slot))
+    return found.runs and not found.stops
 
 
 def stop(unit: str) -> None:

@@ -90,7 +90,7 @@ def _create(host: Host, settings: Settings, folder: Path) -> None:
     wheels = _pip_wheels(host, facts)
     # pip's bundled wheel is only unpacked: `venv` would take seconds to have pip install itself.
     options = ["--without-pip"] if wheels else []
-    ran = run([interpreter, "-I", "-m", "venv", *options, str(folder)])
+    ran = run([interpreter, "-I", "-m", "venv", *options, str(folder)], background=True)
     if ran.code != 0:
         raise Problem(
             f"{interpreter} cannot make an environment. Install its venv module (python3-venv on Debian).",

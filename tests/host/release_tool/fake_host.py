@@ -193,15 +193,20 @@ class FakeHost:
         return link.readlink().stem if link.is_symlink() else None
 
     def running(self) -> set[str]:
-        """Slots whose process is there."""
+        """Slots whose process is there, once those that were told to stop have stopped."""
+        until(lambda: not [slot for slot in "ab" if self.pid(slot) and self.told(slot)])
         return {slot for slot in "ab" if self.pid(slot)}
+
+    def told(self, slot: str) -> bool:
+        """The slot was told to stop."""
+        return "told" in (self.root / f"fake/units/flask-app@{slot}.service").read_text()
 
     def pid(self, slot: str) -> int | None:
         """The process of a slot."""
         try:
-            pid = int((self.root / f"fake/units/flask-app@{slot}.service").read_text())
+            pid = int((self.root / f"fake/units/flask-app@{slot}.service").read_text().split()[0])
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (OSError, ValueError):
+        except (OSError, ValueError, IndexError):
             return None
         return pid if state != "Z" else None
 
