@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -19,6 +20,17 @@ CLIENT = "ssh"
 
 class SshError(Exception):
     """A server could not be reached, or a command on it failed; the text says which, with its last lines."""
+
+
+class NotConnectedError(SshError):
+    """The server closed the door before a command began: it may be tried again."""
+
+
+# What OpenSSH's client says when it got no session (exit status 255, which a command could have, too).
+_NOT_CONNECTED = re.compile(
+    r"^(ssh: connect to host|kex_exchange_identification:|banner exchange:|Connection (closed|reset) by)",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,7 @@ def run(
     """Run a script on the server and return what it printed; `say` gets the lines of its stderr as they come.
 
     Raises:
+        NotConnectedError: the server was not reached; the script did not begin.
         SshError: it failed, or took longer than `seconds`.
     """
     with arguments(connection) as ssh, _Lines(say) as lines:
@@ -96,6 +109,8 @@ def run(
     output = stdout.decode(errors="replace")
     if not in_time:
         raise SshError(_failure(f"not done after {seconds:.0f} s", output, lines.text()))
+    if process.returncode == 255 and _NOT_CONNECTED.search(lines.text()):
+        raise NotConnectedError(lines.text())
     if process.returncode != 0:
         raise SshError(_failure(f"exit status {process.returncode}", output, lines.text()))
     return Completed(output.removesuffix("\n"), lines.text())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import ssh
 from sandbox import values
@@ -14,6 +15,8 @@ from sandbox.state import Entry
 # The provider's own: ten tries, about 7.5 s where connections are refused.
 DIAL_ATTEMPTS = 10
 DEFAULT_SECONDS = 300.0
+
+_T = TypeVar("_T")
 
 
 def kinds() -> dict[str, Kind]:
@@ -54,18 +57,13 @@ def _execute(entry: Entry, script: str, say: Say, seconds: float | None) -> Made
     inputs = values.unwrapped(entry.inputs)
     if inputs.get("environment"):
         raise SandboxError("the sandbox does not pass an environment to remote commands; use stdin")
-    deadline = time.monotonic() + (seconds or DEFAULT_SECONDS)
-    try:
-        connection = _dialled(inputs["connection"], deadline)
-        completed = ssh.run(
-            connection,
-            inputs[script],
-            stdin=inputs.get("stdin", "").encode(),
-            seconds=deadline - time.monotonic(),
-            say=say,
+
+    def run(connection: ssh.Connection, left: float) -> ssh.Completed:
+        return ssh.run(
+            connection, inputs[script], stdin=inputs.get("stdin", "").encode(), seconds=left, say=say
         )
-    except ssh.SshError as error:
-        raise SandboxError(str(error)) from error
+
+    completed = _connected(inputs["connection"], seconds, run)
     # What goes in secret comes out secret: the private key of the connection is among the inputs.
     wrap = values.secret if values.holds_secret(entry.inputs) else (lambda value: value)
     return Made({"stdout": wrap(completed.stdout), "stderr": wrap(completed.stderr)})
@@ -73,17 +71,11 @@ def _execute(entry: Entry, script: str, say: Say, seconds: float | None) -> Made
 
 def _copy(entry: Entry, _say: Say, seconds: float | None) -> Made:
     inputs = values.unwrapped(entry.inputs)
-    deadline = time.monotonic() + (seconds or DEFAULT_SECONDS)
-    try:
-        connection = _dialled(inputs["connection"], deadline)
-        ssh.copy(
-            connection,
-            values.asset_path(inputs["source"]),
-            inputs["remotePath"],
-            seconds=deadline - time.monotonic(),
-        )
-    except ssh.SshError as error:
-        raise SandboxError(str(error)) from error
+
+    def copy(connection: ssh.Connection, left: float) -> None:
+        ssh.copy(connection, values.asset_path(inputs["source"]), inputs["remotePath"], seconds=left)
+
+    _connected(inputs["connection"], seconds, copy)
     return Made()
 
 
@@ -97,8 +89,10 @@ def _copy_update(old: Entry, goal: Entry, say: Say, seconds: float | None) -> Ma
     return _copy(goal, say, seconds)
 
 
-def _dialled(given: dict[str, Any], deadline: float) -> ssh.Connection:
-    """Return the connection once an SSH server answers there."""
+def _connected(
+    given: dict[str, Any], seconds: float | None, action: Callable[[ssh.Connection, float], _T]
+) -> _T:
+    """Do something over SSH once a server answers; it gets the connection and the seconds that are left."""
     if not given.get("hostKey"):
         raise SandboxError("a remote command without hostKey would trust any server; the sandbox refuses it")
     connection = ssh.Connection(
@@ -109,5 +103,17 @@ def _dialled(given: dict[str, Any], deadline: float) -> ssh.Connection:
         port=given.get("port", 22),
     )
     limit = given.get("dialErrorLimit", DIAL_ATTEMPTS)
-    ssh.dial(connection, attempts=None if limit < 0 else limit, deadline=deadline)
-    return connection
+    deadline = time.monotonic() + (seconds or DEFAULT_SECONDS)
+    refused = 0
+    while True:
+        try:
+            ssh.dial(connection, attempts=None if limit < 0 else limit, deadline=deadline)
+            return action(connection, deadline - time.monotonic())
+        except ssh.NotConnectedError as error:
+            # A server that is booting may answer and then start its sshd anew.
+            refused += 1
+            if time.monotonic() > deadline or 0 <= limit <= refused:
+                raise SandboxError(str(error)) from error
+            time.sleep(0.5)
+        except ssh.SshError as error:
+            raise SandboxError(str(error)) from error

@@ -72,6 +72,8 @@ class Server:
 
     def install_program(self, name: str, text: str, folder: Path | None = None) -> None:
         program = (folder or self._programs) / name
+        # It may be a link to the machine's own program, which writing would go through to.
+        program.unlink(missing_ok=True)
         program.write_text(
             text.replace("@WORLD@", str(self.world))
             .replace("@PYTHON@", sys.executable)
