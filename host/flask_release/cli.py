@@ -139,6 +139,27 @@ def _releases(host: Host, options: argparse.Namespace) -> int:
     return 0
 
 
+def _doctor(host: Host, options: argparse.Namespace) -> int:
+    from flask_release import doctor
+
+    findings = doctor.examine(host)
+    answer(doctor.as_json(findings) if options.json else doctor.as_text(findings))
+    return FAILED if doctor.worst(findings) == doctor.BAD else 0
+
+
+def _metrics(host: Host, options: argparse.Namespace) -> int:
+    from flask_release import metrics
+
+    if options.listen is None:
+        answer(metrics.text(host).rstrip("\n"))
+        return 0
+    address, _, port = options.listen.rpartition(":")
+    if not address or not port.isdigit():
+        raise Problem(f"--listen is {options.listen!r}; give an address and a port, such as 127.0.0.1:9117.")
+    metrics.serve(host, (address, int(port)))
+    return FAILED
+
+
 @contextlib.contextmanager
 def _repaired(host: Host, action: str) -> Iterator[Tuple[Settings, Lock]]:
     """The lock, on a host that nothing half-done is left on."""
@@ -217,6 +238,14 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("prune", help="remove old releases and environments")
     command.set_defaults(run=_prune)
+
+    command = commands.add_parser("doctor", help="what is wrong with this host; 1 when something is")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=_doctor)
+
+    command = commands.add_parser("metrics", help="metrics for Prometheus; flask-metrics.service serves them")
+    command.add_argument("--listen", metavar="ADDRESS:PORT", help="serve them there under /metrics")
+    command.set_defaults(run=_metrics)
 
     command = commands.add_parser(
         "boot", help="send traffic to the live slot and start it; flask-boot.service runs this"

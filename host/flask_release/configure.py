@@ -12,6 +12,7 @@ from flask_release.process import run
 from flask_release.settings import Settings
 
 NGINX = "nginx.service"
+METRICS = "flask-metrics.service"
 _UNITS = "etc/systemd/system/"
 _SETTINGS = "etc/flask/host.json"
 
@@ -45,6 +46,7 @@ def configure(host: Host, lock: Lock, folder: Path) -> None:
         _nginx(host, difference)
         _enable(found)
         processes.follow(host)
+        _metrics(found, difference)
     except BaseException as error:
         _undo(host, new, lock, tested)
         if isinstance(error, Problem):
@@ -112,6 +114,17 @@ def _enable(found: Dict[str, File]) -> None:
     for unit in timers:
         if not units.state(unit).runs:
             units.must("start", unit)
+
+
+def _metrics(found: Dict[str, File], difference: Difference) -> None:
+    """Have the metrics served by the tool as it is now. A host without them serves its visitors all the same."""
+    if _UNITS + METRICS not in found:
+        return
+    changed = difference.touches(_UNITS + METRICS, "opt/flask/lib/flask_release/", _SETTINGS)
+    try:
+        units.must("restart" if changed else "start", METRICS)
+    except Problem as problem:
+        say(f"warning: {problem.text}")
 
 
 def _old_settings(host: Host, new: Settings) -> Settings:

@@ -91,8 +91,9 @@ def journal(unit: str, since: float, lines: int = 40) -> str:
     """The last lines that a unit wrote after the time `since` (seconds of the epoch)."""
     # Whole local seconds: systemd 219 reads no fractions here.
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
-    command = ["journalctl", "--no-pager", "-q", "-o", "cat", "-n", str(lines), "-u", unit, "--since", stamp]
+    # Not `-n`: with --since, journalctl takes it for the first so many lines.
+    command = ["journalctl", "--no-pager", "-q", "-o", "cat", "-u", unit, "--since", stamp]
     try:
-        return run(command, timeout=20).output.rstrip()
+        return run(command, timeout=20).last(lines)
     except Problem as problem:
         return f"(the journal cannot be read: {problem.text})"

@@ -31,7 +31,7 @@ STANDINS = Path(__file__).with_name("standins")
 # As the tool's wrapper calls it; compiled modules are kept out of the project (Python 3.6 knows no such option and
 # ignores it).
 COMPILED = tempfile.TemporaryDirectory(prefix="fr-compiled-")
-FLAGS = ("-s", "-E", "-X", f"pycache_prefix={COMPILED.name}")
+FLAGS = ("-I", "-S", "-X", f"pycache_prefix={COMPILED.name}")
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
 UNIT = "[Service]\nExecStart=/opt/flask/bin/flask-slot %i\n"

@@ -60,7 +60,7 @@ AFTER_THE_RECORD = [
     ("slots.commit", "after", 1),
     ("releases.mark_served", "after", 1),
     ("drain.retire", "before", 1),
-    ("units.stop", "after", 1),
+    ("drain.wait_until_idle", "after", 1),
     ("prune.prune", "before", 1),
     ("prune.after_release", "after", 1),
 ]

@@ -34,7 +34,7 @@ SLOW = """
 import time
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/slow":
-        time.sleep(1)
+        time.sleep(3)
     start_response("200 OK", [])
     return [b"hello from %s"]
 """
