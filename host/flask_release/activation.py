@@ -48,7 +48,7 @@ def activate(
         lock.step("gate")
         gate.wait(host, settings, slot, release, attempts, started)
     except BaseException:
-        units.stop(unit(slot))
+        units.end(unit(slot))
         raise
     lock.step("switch")
     try:

@@ -87,6 +87,21 @@ def stop(unit: str) -> None:
         systemctl("reset-failed", unit)
 
 
+def end(unit: str) -> None:
+    """End a unit that nobody was sent to, at once; a failure is forgotten so that it can start again.
+
+    A graceful stop would wait for an application that hangs: uWSGI does not listen to SIGTERM while it loads one, and
+    gives running requests a minute.
+
+    Raises:
+        Problem: systemd could not end it.
+    """
+    # First told to stop, so that systemd does not start anew what is killed.
+    must("stop", "--no-block", unit)
+    systemctl("kill", "--signal=SIGKILL", unit)
+    stop(unit)
+
+
 def journal(unit: str, since: float, lines: int = 40) -> str:
     """The last lines that a unit wrote after the time `since` (seconds of the epoch)."""
     # Whole local seconds: systemd 219 reads no fractions here.
