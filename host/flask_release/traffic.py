@@ -85,7 +85,7 @@ def verify(settings: Settings, release: str) -> None:
     """
     until = time.monotonic() + VERIFY_SECONDS
     while True:
-        fault = _through_nginx(settings, release)
+        fault = through_nginx(settings, release)
         if fault is None:
             return
         if time.monotonic() >= until:
@@ -131,7 +131,8 @@ def wait_for_exit(pids: Set[int], seconds: float) -> None:
         time.sleep(POLL)
 
 
-def _through_nginx(settings: Settings, release: str) -> Optional[str]:
+def through_nginx(settings: Settings, release: str) -> Optional[str]:
+    """Ask once by way of nginx: what is wrong with the answer, or None."""
     check = settings.check
     connection = http.client.HTTPConnection(settings.verify_address, timeout=gate.LONGEST_REQUEST)
     try:
