@@ -27,6 +27,11 @@ class Host(NamedTuple):
         return self.root / "opt/flask/lib/flask_release"
 
     @property
+    def slot_program(self) -> Path:
+        """What a slot's unit starts; it ends up in `launcher.py`."""
+        return self.root / "opt/flask/bin/flask-slot"
+
+    @property
     def settings(self) -> Path:
         """Settings of the tool, rendered by the stack."""
         return self.root / "etc/flask/host.json"

@@ -164,7 +164,7 @@ def settings_digest(host: Host, settings: Settings, release: str) -> str:
     """
     parts = ["\0".join(compose(host, settings, "a", release, {}).arguments)]
     drop_ins = sorted((host.units / "flask-app@.service.d").glob("*.conf"))
-    for path in [host.slot_ini, host.units / "flask-app@.service", *drop_ins]:
+    for path in [host.slot_ini, host.slot_program, host.units / "flask-app@.service", *drop_ins]:
         with contextlib.suppress(OSError):
             parts.append(f"{path.name} {files.digest(path.read_bytes())}")
     return files.digest("\n".join(parts).encode())

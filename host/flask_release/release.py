@@ -3,7 +3,7 @@
 import os
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, TypeVar
+from typing import Any, Callable, Dict, Optional
 
 from flask_release import (
     activation,
@@ -30,8 +30,6 @@ from flask_release.settings import Settings
 # Beside the application's own files: their compiled form, which is about as large.
 COMPILED = 2
 SPARE = 16 << 20
-
-_T = TypeVar("_T")
 
 
 def release(
@@ -130,6 +128,9 @@ def prepare(
         Problem: it does not unpack, install or import.
     """
     group = settings.service_user
+    # The service's home, but not its own: it could put another release in a slot's place.
+    for folder in (host.srv, host.releases, host.slots):
+        files.folder(folder, 0o755)
     files.folder(host.instance, 0o750, group, group)
     files.folder(host.environments, 0o750, "root", group)
     files.write_json(host.environment(release_id), variables, 0o640, group)
@@ -162,7 +163,9 @@ def discard(host: Host, release_id: str) -> None:
         files.remove(host.environment(release_id))
 
 
-def logged(host: Host, lock: Lock, facts: Dict[str, Any], began: float, work: Callable[[], _T]) -> _T:
+def logged(
+    host: Host, lock: Lock, facts: Dict[str, Any], began: float, work: Callable[[], activation.Activated]
+) -> activation.Activated:
     """Do the work and leave a line about it in the log, however it ends."""
     live = slots.live(host)
     facts = dict(facts, who=lock.who, previous=live.release if live else None)
@@ -172,7 +175,8 @@ def logged(host: Host, lock: Lock, facts: Dict[str, Any], began: float, work: Ca
         reason = error.text if isinstance(error, Problem) else repr(error)
         record.append(host, outcome="failed", reason=reason, seconds=_since(began), **facts)
         raise
-    record.append(host, outcome="live", seconds=_since(began), **facts)
+    serving = round(done.moved - began, 2)
+    record.append(host, outcome="live", seconds=_since(began), serving_seconds=serving, **facts)
     return done
 
 

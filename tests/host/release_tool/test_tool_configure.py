@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from .fake_host import UNIT, FakeHost, module
+from .fake_host import UNIT, FakeHost, free_pair, module
 
 SLOT_INI = "etc/flask/uwsgi/slot.ini"
 
@@ -117,6 +119,34 @@ def test_changed_uwsgi_settings_are_taken_up_through_the_idle_slot(host: FakeHos
         {SLOT_INI: "[uwsgi]\nprocesses = 8\n", "etc/systemd/system/flask-app@.service": UNIT + "#\n"},
     )
     assert host.live() == ("a", release)
+
+
+def test_socket_changes_while_it_serves(host: FakeHost) -> None:
+    configured(host, "one")
+    assert host.release(host.archive("good")).code == 0
+    stop = threading.Event()
+    seen: list[tuple[int, str]] = []
+
+    def visit() -> None:
+        while not stop.is_set():
+            seen.append(host.visit())
+
+    port = free_pair()
+    on_tcp = {
+        "etc/nginx/flask/upstream.conf.default": f"upstream flask {{\n    server 127.0.0.1:{port};\n}}\n",
+        "etc/flask/host.json": json.dumps({**host.settings, "socket": f"127.0.0.1:{port}"}),
+    }
+    with ThreadPoolExecutor(1) as visitors:
+        visitors.submit(visit)
+        configured(host, "two", on_tcp)
+        tcp = host.started_with("b")["arguments"]
+        configured(host, "three")
+        stop.set()
+    assert f"127.0.0.1:{port + 1}" in tcp
+    assert set(seen) == {(200, "hello from good")}
+    assert host.traffic() == "a"
+    assert host.running() == {"a"}
+    assert not (host.root / "etc/nginx/flask/upstream.conf").exists()
 
 
 def test_uwsgi_settings_that_do_not_start_are_taken_back(host: FakeHost) -> None:

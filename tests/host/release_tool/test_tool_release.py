@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-import socket
 import stat
 
-from .fake_host import FACTORY, FakeHost
+from .fake_host import FACTORY, FakeHost, free_pair
 
 
 def test_first_release_serves(host: FakeHost) -> None:
@@ -179,16 +178,3 @@ def test_tcp_slots_take_neighbouring_ports(host: FakeHost) -> None:
     assert f"server 127.0.0.1:{port + 1} fail_timeout=0;" in host.read("etc/nginx/flask/upstream.conf")
     # Once for the first upstream file, once for the switch.
     assert host.calls().count("systemctl reload nginx.service") == 2
-
-
-def free_pair() -> int:
-    """A port that is free together with the next one."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
