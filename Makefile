@@ -79,10 +79,11 @@ readme: $(RUNTIME) ## write README.md's table of keys from Pulumi.yaml
 
 # uv comes into a folder of its own: it makes the lock files and is no part of them.
 .PHONY: lock
-lock: ## resolve the dependencies of pyproject.toml again into the two lock files
+lock: ## resolve all dependencies again into the lock files
 	[ -x .cache/uv/bin/uv ] || { $(PYTHON) -m venv .cache/uv && .cache/uv/bin/pip install --quiet uv; }
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt
+	$(COMPILE) host/flask_certificate/requirements.in --output-file host/flask_certificate/requirements.txt
 
 COMPILE := .cache/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links

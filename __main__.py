@@ -30,6 +30,7 @@ service_args: FlaskServiceArgs = {
     "rollbacks": rollbacks(server),
     "domain": config.web.domain,
     "health": config.application.health,
+    "tls": config.tls,
 }
 service = FlaskService(name, service_args)
 

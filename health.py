@@ -6,10 +6,14 @@ The same data is the gate of a release on the server (host/flask_release) and th
 from __future__ import annotations
 
 import http.client
+import socket
+import ssl
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 HTTP_PORT = 80
+HTTPS_PORT = 443
 # What is read of an answer to find a text in it.
 _BODY_BYTES = 1024 * 1024
 
@@ -37,12 +41,17 @@ class HealthCheck:
     settle: float
 
 
-def smoke(address: str, host: str, check: HealthCheck) -> str | None:
-    """Ask the site at `address` (IPv4) as `host`; return what is wrong with it, None when it is healthy."""
+def smoke(
+    address: str, host: str, check: HealthCheck, scheme: Literal["http", "https"] = "http"
+) -> str | None:
+    """Ask the site at `address` (IPv4) as `host`; return what is wrong with it, None when it is healthy.
+
+    With https that includes a certificate that this machine does not trust, or that is for another name.
+    """
     deadline = time.monotonic() + check.timeout
     good = 0
     while True:
-        problem = _ask(address, host, check, max(0.1, deadline - time.monotonic()))
+        problem = _ask(address, host, check, scheme, max(0.1, deadline - time.monotonic()))
         good = 0 if problem else good + 1
         if good >= check.attempts:
             return None
@@ -51,18 +60,32 @@ def smoke(address: str, host: str, check: HealthCheck) -> str | None:
         time.sleep(check.interval)
 
 
-def _ask(address: str, host: str, check: HealthCheck, seconds: float) -> str | None:
+def _ask(address: str, host: str, check: HealthCheck, scheme: str, seconds: float) -> str | None:
+    url = f"{scheme}://{host}{check.path}"
     connection = http.client.HTTPConnection(address, HTTP_PORT, timeout=min(10.0, seconds))
     try:
+        if scheme == "https":
+            connection.sock = _https(address, host, min(10.0, seconds))
         connection.request("GET", check.path, headers={"Host": host, "Connection": "close"})
         answer = connection.getresponse()
         body = answer.read(_BODY_BYTES).decode(errors="replace")
+    except ssl.SSLCertVerificationError as error:
+        return f"{url} has a certificate that this machine does not trust ({error.verify_message})"
     except (OSError, http.client.HTTPException) as error:
-        return f"http://{host}{check.path} does not answer ({error})"
+        return f"{url} does not answer ({error})"
     finally:
         connection.close()
     if answer.status != check.status:
-        return f"http://{host}{check.path} answers {answer.status}, not {check.status}"
+        return f"{url} answers {answer.status}, not {check.status}"
     if check.body not in body:
-        return f"http://{host}{check.path} answers without the text {check.body!r}"
+        return f"{url} answers without the text {check.body!r}"
     return None
+
+
+def _https(address: str, host: str, seconds: float) -> ssl.SSLSocket:
+    plain = socket.create_connection((address, HTTPS_PORT), timeout=seconds)
+    try:
+        return ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+    except BaseException:
+        plain.close()
+        raise

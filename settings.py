@@ -12,7 +12,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pulumi
 from cryptography.hazmat.primitives import serialization
@@ -22,6 +22,7 @@ from health import HealthCheck
 from render.host_files import HostSettings
 from render.profiles import PROFILES, OsProfile
 from render.release import Release, application_release
+from tls_settings import CERTBOT_PYTHON, MODES, TlsSettings, tls
 from web_settings import WebSettings, web
 
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -98,6 +99,7 @@ class Settings:
     server: ServerSettings
     application: ApplicationSettings
     web: WebSettings
+    tls: TlsSettings | None
 
     def host(self, address: str) -> HostSettings:
         """What the files on a server at `address` are rendered from."""
@@ -119,6 +121,11 @@ class Settings:
             micro_cache_seconds=self.web.micro_cache_seconds,
             trusted_proxies=self.web.trusted_proxies,
             content_security_policy=self.web.content_security_policy,
+            tls=self.tls.mode if self.tls else "none",
+            hsts_seconds=self.tls.hsts_seconds if self.tls else 0,
+            acme_email=self.tls.acme_email if self.tls else "",
+            acme_directory=self.tls.acme_directory if self.tls else "",
+            acme_ca=self.tls.acme_ca if self.tls else "",
         )
 
     def release(self) -> Release:
@@ -143,25 +150,46 @@ def load(folder: Path | None = None) -> Settings:
         pulumi.RunError: naming the key, its value and what is allowed.
     """
     values = Values.read()
+    web_settings = web(values)
     settings = Settings(
         network=_network(values),
         firewall=_firewall(values),
         server=_server(values),
         application=_application(values, folder or Path.cwd()),
-        web=web(values),
+        web=web_settings,
+        tls=tls(values, web_settings.domain),
     )
     one_of(values, "target", ("alicloud", "sandbox"))
+    _check_certbot(settings)
     return settings
 
 
-def load_site() -> tuple[str | None, HealthCheck]:
-    """Read the site's domain and its health check alone, for who looks at it from outside.
+def _check_certbot(settings: Settings) -> None:
+    server = settings.server
+    old = server.python == "system" and server.profile.system_python < CERTBOT_PYTHON
+    if old and settings.tls and settings.tls.mode == "acme":
+        why = "certbot needs a newer one"
+        refuse("tls", "acme", f"none or own where python is system on {server.profile.name}", why)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site as seen from outside. `domain` None: it is called by its server's address."""
+
+    domain: str | None
+    scheme: Literal["http", "https"]
+    health: HealthCheck
+
+
+def load_site() -> Site:
+    """Read what concerns who looks at the site from outside, and nothing that may be encrypted.
 
     Raises:
         pulumi.RunError: as `load`.
     """
     values = Values.read()
-    return web(values).domain, _health(values)
+    scheme: Literal["http", "https"] = "http" if one_of(values, "tls", MODES) == "none" else "https"
+    return Site(web(values).domain, scheme, _health(values))
 
 
 def _network(values: Values) -> NetworkSettings:

@@ -10,7 +10,7 @@ from pulumi.runtime import config as runtime_config
 
 import settings
 from automation.stacks import PROJECT, Stack
-from health import HealthCheck, smoke
+from health import smoke
 from progress import DeploymentError
 from sandbox import configuration
 
@@ -21,16 +21,16 @@ def check(stack: Stack, name: str) -> str:
     Raises:
         DeploymentError: it is not; says what it answers.
     """
-    domain, health = contextvars.copy_context().run(_site, name)
+    site = contextvars.copy_context().run(_site, name)
     address = str(stack.outputs()["address"])
-    host = domain or address
-    problem = smoke(address, host, health)
+    host = site.domain or address
+    problem = smoke(address, host, site.health, site.scheme)
     if problem:
         raise DeploymentError(f"{problem}. What its server says: ./ops status {name}")
-    return f"http://{host}{health.path}"
+    return f"{site.scheme}://{host}{site.health.path}"
 
 
-def _site(name: str) -> tuple[str | None, HealthCheck]:
+def _site(name: str) -> settings.Site:
     config = configuration.read_document(PROJECT, name).get("config") or {}
     # Secrets stay as they are, encrypted: nothing of them is needed here.
     runtime_config.set_all_config(

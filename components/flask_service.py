@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import pulumi
 from pulumi_command import remote
@@ -15,6 +16,7 @@ from components.server import Server
 from health import HealthCheck, smoke
 from render.host_files import HostSettings
 from render.release import Archive, Release, host_archive
+from tls_settings import TlsSettings
 
 # Archives are written here on their way to the server, named by their content. FileAsset wants a path.
 BUILD_FOLDER = Path(".build")
@@ -23,6 +25,8 @@ HOST_BUNDLES = "/var/lib/flask/host"
 PYTHON = "/opt/flask/python/bin/python3"
 # The gate on the server was patient already.
 SMOKE_SECONDS = 10.0
+# certbot is installed, and an authority may take its time.
+CERTIFICATE_TIMEOUT = "10m"
 
 
 class FlaskServiceArgs(TypedDict):
@@ -42,6 +46,8 @@ class FlaskServiceArgs(TypedDict):
     """Host name of the site; None serves it at the server's address."""
     health: HealthCheck
     """What the site has to answer when all is done, asked from here."""
+    tls: TlsSettings | None
+    """How the site gets its certificate; None is a site on http."""
 
 
 class FlaskService(pulumi.ComponentResource):
@@ -53,10 +59,19 @@ class FlaskService(pulumi.ComponentResource):
     def __init__(self, name: str, args: FlaskServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flaskapp:index:FlaskService", name, {}, opts)
         self._server = args["server"]
-        configured = self._configure(name, args["host"])
-        released = self._release(name, args, configured)
-        self.url = pulumi.Output.all(self._server.address, released.id).apply(
-            lambda known: _looked_at(known[0], args["domain"] or known[0], args["health"])
+        tls = args["tls"]
+        done = [self._configure(name, args["host"])]
+        # A given certificate cannot fail for a reason outside, so no visitor needs to come by http. An authority's may:
+        # by then the release serves.
+        if tls and tls.mode == "own":
+            done.append(self._certificate(name, args["domain"], tls, done))
+        released = self._release(name, args, done)
+        done.append(released)
+        if tls and tls.mode == "acme":
+            done.append(self._certificate(name, args["domain"], tls, done))
+        scheme: Literal["http", "https"] = "https" if tls else "http"
+        self.url = pulumi.Output.all(self._server.address, *(command.id for command in done)).apply(
+            lambda known: _looked_at(str(known[0]), args["domain"] or str(known[0]), args["health"], scheme)
         )
         # A secret on stdin makes the whole command's output secret; the id of a release is none.
         self.release_id = pulumi.Output.unsecret(released.stdout).apply(_released_id)
@@ -73,7 +88,20 @@ class FlaskService(pulumi.ComponentResource):
             depends_on=copy,
         )
 
-    def _release(self, name: str, args: FlaskServiceArgs, configured: remote.Command) -> remote.Command:
+    def _certificate(
+        self, name: str, domain: str | None, tls: TlsSettings, after: list[remote.Command]
+    ) -> remote.Command:
+        facts = (domain or "", tls.certificate, tls.acme_email, tls.acme_directory, tls.acme_ca)
+        return self._command(
+            f"{name}-certificate",
+            f"/opt/flask/bin/flask-certificate {tls.mode}",
+            [hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]],
+            stdin=None if tls.certificate_key is None else _pair(tls.certificate, tls.certificate_key),
+            depends_on=[*after],
+            timeout=CERTIFICATE_TIMEOUT,
+        )
+
+    def _release(self, name: str, args: FlaskServiceArgs, after: list[remote.Command]) -> remote.Command:
         release = args["release"]
         copy = self._copy(
             f"{name}-application", "release", pulumi.Output.from_input(release.archive), self._server.ready
@@ -86,7 +114,7 @@ class FlaskService(pulumi.ComponentResource):
             stdin=pulumi.Output.secret(args["environment"]).apply(
                 lambda environment: json.dumps({"env": environment}, sort_keys=True)
             ),
-            depends_on=[copy, configured],
+            depends_on=[copy, *after],
         )
 
     def _copy(
@@ -111,6 +139,7 @@ class FlaskService(pulumi.ComponentResource):
         *,
         depends_on: remote.CopyToRemote | list[pulumi.Resource],
         stdin: pulumi.Input[str] | None = None,
+        timeout: str | None = None,
     ) -> remote.Command:
         return remote.Command(
             name,
@@ -123,32 +152,42 @@ class FlaskService(pulumi.ComponentResource):
                 parent=self,
                 depends_on=depends_on,
                 deleted_with=self._server.instance,
+                custom_timeouts=pulumi.CustomTimeouts(create=timeout, update=timeout) if timeout else None,
             ),
         )
 
 
+def _pair(certificate: str, key: pulumi.Output[str]) -> pulumi.Output[str]:
+    # What comes of a secret is one.
+    return key.apply(lambda plain: json.dumps({"certificate": certificate, "key": plain}, sort_keys=True))
+
+
 def _configure_script(digest: str) -> str:
     folder = f"{HOST_BUNDLES}/{digest}"
+    certificate = f"{folder}/opt/flask/lib/flask_certificate placeholder {folder}/etc/flask/tls.json"
     return "\n".join(
         (
             "set -eu",
             f"rm -rf {folder} && mkdir -p {folder}",
             f"tar -xzf {INCOMING}/host-{digest}.tar.gz -C {folder}",
+            # nginx does not start without a certificate that its files name. The settings are there where tls is on.
+            f"[ ! -e {folder}/etc/flask/tls.json ] || {PYTHON} -B -I {certificate}",
             f"exec {PYTHON} {folder}/opt/flask/lib/flask_release configure {folder}",
         )
     )
 
 
-def _looked_at(address: str, host: str, check: HealthCheck) -> str:
+def _looked_at(address: str, host: str, check: HealthCheck, scheme: Literal["http", "https"]) -> str:
     """Return the site's URL; a site that is not healthy as seen from here is a warning.
 
     Not an error: `webCidrs` may let a CDN in and nobody else.
     """
     if not pulumi.runtime.is_dry_run():
-        problem = smoke(address, host, replace(check, settle=0, timeout=min(check.timeout, SMOKE_SECONDS)))
+        brief = replace(check, settle=0, timeout=min(check.timeout, SMOKE_SECONDS))
+        problem = smoke(address, host, brief, scheme)
         if problem:
             pulumi.log.warn(f"The release serves, but seen from here the site does not: {problem}")
-    return f"http://{host}"
+    return f"{scheme}://{host}"
 
 
 def _released_id(stdout: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import jinja2
 
@@ -24,9 +25,10 @@ PLACES = {
     "system": ("", 0o644),
     "bin": ("opt/flask/bin", 0o755),
 }
-# The release tool goes as it stands.
-TOOL = "flask_release"
-TOOL_PLACE = "opt/flask/lib/flask_release"
+# These go as they stand: the tools, and what certbot's environment is made from.
+LIBRARIES = ("flask_release", "flask_certificate")
+LIBRARIES_PLACE = "opt/flask/lib"
+LIBRARY_FILES = (".py", ".txt")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class HostSettings:
         micro_cache_seconds: how long answers to visitors without a session are kept; 0: not at all.
         trusted_proxies: networks (CIDR) whose X-Forwarded-For and X-Forwarded-Proto are believed.
         content_security_policy: sent with pages that bring none of their own; empty: none.
+        tls: `none`, or where the certificate of the first name comes from: `own` or `acme`.
+        hsts_seconds: how long browsers keep to https; 0: they are not told to.
+        acme_email: account at the certificate authority.
+        acme_directory: URL of its directory.
+        acme_ca: PEM of who signed the directory's certificate; empty: who the host trusts anyway.
     """
 
     profile: OsProfile
@@ -78,6 +85,11 @@ class HostSettings:
     micro_cache_seconds: int = 0
     trusted_proxies: tuple[str, ...] = ()
     content_security_policy: str = ""
+    tls: Literal["none", "own", "acme"] = "none"
+    hsts_seconds: int = 0
+    acme_email: str = ""
+    acme_directory: str = ""
+    acme_ca: str = ""
 
 
 def host_files(settings: HostSettings) -> dict[str, HostFile]:
@@ -87,11 +99,13 @@ def host_files(settings: HostSettings) -> dict[str, HostFile]:
         jinja2.UndefinedError: a template uses a name that HostSettings does not have.
     """
     rendered = dict(_rendered(settings))
-    tool = {
-        f"{TOOL_PLACE}/{file.relative_to(TEMPLATES / TOOL).as_posix()}": HostFile(file.read_bytes(), 0o644)
-        for file in sorted((TEMPLATES / TOOL).rglob("*.py"))
+    tools = {
+        f"{LIBRARIES_PLACE}/{file.relative_to(TEMPLATES).as_posix()}": HostFile(file.read_bytes(), 0o644)
+        for library in LIBRARIES
+        for file in sorted((TEMPLATES / library).rglob("*"))
+        if file.suffix in LIBRARY_FILES
     }
-    return rendered | tool
+    return rendered | tools
 
 
 def _rendered(settings: HostSettings) -> Iterator[tuple[str, HostFile]]:

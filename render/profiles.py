@@ -14,6 +14,7 @@ class OsProfile:
         name: value of the `os` key; also the stem of the bootstrap script, `cloud-init/<name>.sh`.
         image_name_regex: finds the public ECS image (`name_regex` of `getImages`).
         pythons: allowed values of the `python` key; the first is the default.
+        system_python: version of the system's own Python 3.
         systemd_version: oldest systemd of this system; units hold to what it knows.
         nginx_user: the account nginx's workers run as.
         nginx_modules: glob of files that load nginx's packaged dynamic modules.
@@ -22,6 +23,7 @@ class OsProfile:
     name: str
     image_name_regex: str
     pythons: tuple[str, ...]
+    system_python: tuple[int, int]
     systemd_version: int
     nginx_user: str
     nginx_modules: str
@@ -32,6 +34,7 @@ _ALL = (
         name="centos7",
         image_name_regex="^centos_7_9_x64",
         pythons=("standalone", "system"),
+        system_python=(3, 6),
         systemd_version=219,
         nginx_user="nginx",
         nginx_modules="/usr/share/nginx/modules/*.conf",
@@ -40,6 +43,7 @@ _ALL = (
         name="debian12",
         image_name_regex="^debian_12_[0-9]+_x64",
         pythons=("system",),
+        system_python=(3, 11),
         systemd_version=252,
         nginx_user="www-data",
         nginx_modules="/etc/nginx/modules-enabled/*.conf",

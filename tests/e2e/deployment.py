@@ -37,7 +37,7 @@ class Deployment:
         self.folder = folder
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "FLASK_"))
-        } | {"FLASK_SANDBOX_ADDRESSES": ADDRESSES}
+        } | {"FLASK_SANDBOX_ADDRESSES": os.environ.get("FLASK_SANDBOX_ADDRESSES", ADDRESSES)}
 
     def ops(self, *arguments: str, stdin: str = "") -> Run:
         """Run `./ops` to its end."""

@@ -1,6 +1,7 @@
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pulumi
@@ -14,6 +15,7 @@ from render.profiles import PROFILES
 from render.release import application_release
 from settings import ServerSettings
 from tests.unit.recorder import COMMAND, COPY, INSTANCE, UNKNOWN, Record, Secret, plain_texts, run
+from tls_settings import TlsSettings
 
 SERVER = ServerSettings(
     profile=PROFILES["debian12"],
@@ -66,6 +68,7 @@ def service(
     domain: str | None = None,
     token: str = TOKEN,
     rollbacks: str = "0",
+    tls: Callable[[], TlsSettings | None] = lambda: None,
     preview: bool = False,
 ) -> Record:
     def program() -> None:
@@ -88,6 +91,7 @@ def service(
                 "rollbacks": rollbacks,
                 "domain": domain,
                 "health": CHECK,
+                "tls": tls(),
             },
         )
         pulumi.export("url", made.url)
@@ -213,8 +217,8 @@ def test_the_site_is_looked_at_from_here_when_all_is_done(
     asked: list[tuple[str, str, HealthCheck]] = []
     warnings: list[str] = []
 
-    def smoke(address: str, name: str, check: HealthCheck) -> str:
-        asked.append((address, name, check))
+    def smoke(address: str, name: str, check: HealthCheck, scheme: str) -> str:
+        asked.append((address, f"{scheme}://{name}", check))
         return "it answers 502, not 200"
 
     monkeypatch.setattr("components.flask_service.smoke", smoke)
@@ -223,5 +227,73 @@ def test_the_site_is_looked_at_from_here_when_all_is_done(
     assert asked == []
     assert service(application, domain="www.example.com").exports["url"] == "http://www.example.com"
     ((address, name, check),) = asked
-    assert (address, name, check.path) == ("203.0.113.10", "www.example.com", "/up")
+    assert (address, name, check.path) == ("203.0.113.10", "http://www.example.com", "/up")
     assert "it answers 502, not 200" in warnings[0]
+
+
+OWN_KEY = "-----BEGIN PRIVATE KEY-----\ns3cr3t-key\n"
+
+
+def own() -> TlsSettings:
+    return TlsSettings("own", 63072000, "a chain", pulumi.Output.secret(OWN_KEY), "", "", "")
+
+
+def acme(directory: str = "https://ca.example/directory") -> TlsSettings:
+    return TlsSettings("acme", 63072000, "", None, "admin@example.com", directory, "")
+
+
+def test_a_site_on_http_has_no_certificate_step(application: Path) -> None:
+    assert [command.name for command in service(application).created(COMMAND)] == [
+        "web-ready",
+        "site-configure",
+        "site-release",
+    ]
+
+
+def test_a_given_certificate_is_there_before_the_release_and_its_key_is_a_secret_on_stdin(
+    application: Path,
+) -> None:
+    # Outputs want the run's own event loop: made inside of it.
+    record = service(application, domain="www.example.com", tls=own)
+    step = record.named("site-certificate")
+    assert step.inputs["create"] == "/opt/flask/bin/flask-certificate own"
+    assert step.inputs["stdin"] == Secret(json.dumps({"certificate": "a chain", "key": OWN_KEY}))
+    assert "site-configure" in step.dependencies
+    assert "site-certificate" in record.named("site-release").dependencies
+    for resource in record.resources:
+        assert not [text for text in plain_texts(resource.inputs) if "s3cr3t-key" in text], resource.name
+    for archive in Path(".build").iterdir():
+        with tarfile.open(archive) as tar:
+            for entry in tar:
+                file = tar.extractfile(entry)
+                assert file is not None
+                assert b"s3cr3t-key" not in file.read()
+    assert record.exports["url"] == "https://www.example.com"
+
+
+def test_an_authority_is_asked_once_the_release_serves(application: Path) -> None:
+    record = service(application, domain="www.example.com", tls=acme)
+    step = record.named("site-certificate")
+    assert step.inputs["create"] == "/opt/flask/bin/flask-certificate acme"
+    assert "stdin" not in step.inputs
+    assert "site-release" in step.dependencies
+    assert step.deleted_with == record.one(INSTANCE).name
+    assert record.exports["url"] == "https://www.example.com"
+
+
+def test_another_authority_or_name_is_another_certificate(application: Path) -> None:
+    def triggers(domain: str, directory: str) -> object:
+        record = service(application, domain=domain, tls=lambda: acme(directory))
+        return record.named("site-certificate").inputs["triggers"]
+
+    first = triggers("www.example.com", "https://ca.example/one")
+    assert first == triggers("www.example.com", "https://ca.example/one")
+    assert first != triggers("www.example.com", "https://ca.example/two")
+    assert first != triggers("shop.example.com", "https://ca.example/one")
+
+
+def test_nginx_finds_a_certificate_before_it_reads_its_files(application: Path) -> None:
+    lines = str(service(application).named("site-configure").inputs["create"]).splitlines()
+    (placeholder,) = [number for number, line in enumerate(lines) if "flask_certificate placeholder" in line]
+    assert lines[placeholder].startswith("[ ! -e ")
+    assert "flask_release configure" in lines[placeholder + 1]

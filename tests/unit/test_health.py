@@ -1,14 +1,17 @@
 """The check from outside, against a real server on loopback."""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
 import health
 from health import HealthCheck, smoke
+from tests.unit.certificates import authority, certificate
 
 CHECK = HealthCheck(path="/healthz", status=200, body="", attempts=2, interval=0.01, timeout=0.3, settle=0)
 
@@ -77,3 +80,41 @@ def test_nobody_there_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> No
     problem = smoke("127.0.0.1", "site", CHECK)
     assert problem
     assert "does not answer" in problem
+
+
+@pytest.fixture
+def secure(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """The site on https, for www.example.com; its authority is in tmp_path/ca.pem."""
+    ca = authority()
+    made = certificate("www.example.com", signed_by=ca)
+    (tmp_path / "site.pem").write_text(made.pem + made.key)
+    (tmp_path / "ca.pem").write_text(ca.pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "site.pem")
+    site.socket = context.wrap_socket(site.socket, server_side=True)
+    monkeypatch.setattr(health, "HTTPS_PORT", site.server_port)
+    return site
+
+
+def test_https_is_asked_by_the_sites_name_at_the_servers_address(
+    secure: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    assert smoke("127.0.0.1", "www.example.com", CHECK, "https") is None
+    assert secure.asked == [("www.example.com", "/healthz")] * 2
+    secure.answers = [(500, "")]
+    problem = smoke("127.0.0.1", "www.example.com", CHECK, "https")
+    assert problem == "https://www.example.com/healthz answers 500, not 200"
+
+
+def test_a_certificate_that_is_not_trusted_or_for_another_name_is_told(
+    secure: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = smoke("127.0.0.1", "www.example.com", CHECK, "https")
+    assert problem
+    assert "has a certificate that this machine does not trust" in problem
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    problem = smoke("127.0.0.1", "shop.example.com", CHECK, "https")
+    assert problem
+    assert "shop.example.com" in problem
+    assert secure.asked == []

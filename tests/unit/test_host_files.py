@@ -47,7 +47,7 @@ def test_the_blog_posts_values() -> None:
     assert json.loads(host_files(BLOG)["etc/flask/host.json"].content)["socket"] == "127.0.0.1:8080"
     site = lines(BLOG, "etc/nginx/flask/site.conf")
     assert "server_name 203.0.113.7;" in site
-    assert "location / {" in site
+    assert "location / {" in lines(BLOG, "etc/nginx/flask/pages.conf")
     assert "uwsgi_pass flask;" in lines(BLOG, "etc/nginx/flask/application.conf")
 
 
@@ -104,7 +104,9 @@ def test_body_limit() -> None:
 def test_modes() -> None:
     files = host_files(BLOG)
     executable = {name for name, file in files.items() if file.mode == 0o755}
-    assert executable == {"opt/flask/bin/flask-release", "opt/flask/bin/flask-slot"}
+    assert executable == {
+        f"opt/flask/bin/{name}" for name in ("flask-certificate", "flask-release", "flask-slot")
+    }
     assert {file.mode for name, file in files.items() if name not in executable} == {0o644}
 
 
@@ -144,3 +146,38 @@ def test_a_template_that_asks_for_what_there_is_not_is_an_error(
 def test_the_same_settings_give_the_same_files() -> None:
     assert host_files(BLOG) == host_files(replace(BLOG))
     assert host_files(BLOG) != host_files(replace(BLOG, threads=3))
+
+
+TLS = replace(
+    DEBIAN,
+    tls="acme",
+    hsts_seconds=300,
+    acme_email="admin@example.com",
+    acme_directory="https://ca.example/directory",
+)
+
+
+def test_without_tls_nothing_of_it_is_there() -> None:
+    named = [name for name in host_files(DEBIAN) if re.search("tls|certified|acme-ca|certificate\\.", name)]
+    assert named == []
+    assert "443" not in "".join(lines(DEBIAN, "etc/nginx/flask/site.conf"))
+
+
+def test_what_the_certificate_tool_is_told() -> None:
+    files = host_files(TLS)
+    assert json.loads(files["etc/flask/tls.json"].content) == {
+        "mode": "acme",
+        "names": ["www.example.com"],
+        "email": "admin@example.com",
+        "directory": "https://ca.example/directory",
+    }
+    assert "etc/flask/acme-ca.pem" not in files
+    assert "opt/flask/lib/flask_certificate/requirements.txt" in files
+    assert json.loads(files["etc/flask/host.json"].content)["check"]["scheme"] == "https"
+    assert "d /srv/flask/acme 0755 root root -" in lines(TLS, "etc/tmpfiles.d/flask.conf")
+
+
+def test_a_given_certificate_needs_no_timer() -> None:
+    own = replace(TLS, tls="own")
+    assert [name for name in host_files(TLS) if name.endswith(".timer")]
+    assert not [name for name in host_files(own) if "flask-certificate." in name]

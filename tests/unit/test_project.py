@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+CERTBOT = "host/flask_certificate/requirements.txt"
 
 
 def pins(lock: str) -> dict[str, str]:
@@ -19,7 +20,9 @@ def test_the_development_lock_holds_the_other_whole() -> None:
     assert pins("requirements.txt").items() <= pins("requirements-dev.txt").items()
 
 
-@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt", "app/requirements.txt"])
+@pytest.mark.parametrize(
+    "lock", ["requirements.txt", "requirements-dev.txt", "app/requirements.txt", CERTBOT]
+)
 def test_every_pin_has_its_hashes_and_no_index(lock: str) -> None:
     text = (ROOT / lock).read_text()
     entries = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)

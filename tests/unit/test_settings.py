@@ -10,6 +10,7 @@ import yaml
 import settings
 from config_values import PROJECT_FILE
 from health import HealthCheck
+from tests.unit.certificates import DAY, authority, certificate
 from tests.unit.recorder import Secret, ed25519, run
 from web_settings import WebSettings
 
@@ -249,6 +250,15 @@ WRONG = [
     ("microCacheSeconds", "3601", "a whole number from 0 to 3600"),
     ("trustedProxies", '["cdn.example.com"]', "IPv4 networks"),
     ("trustedProxies", '["0.0.0.0/0"]', "your proxies' own networks"),
+    ("tls", "letsencrypt", "none or own or acme"),
+    ("tls", "own", "none while domain is not set"),
+    ("tls", "acme", "none while domain is not set"),
+    ("certificate", "nonsense", "one or more certificates in PEM form"),
+    ("hstsSeconds", "-1", "a whole number from 0 to 315360000"),
+    ("acmeEmail", "nobody", "an email address"),
+    ("acmeDirectory", "http://ca.example/directory", "the https address of an ACME directory"),
+    ("acmeDirectory", "https://ca.example/'x", "the https address of an ACME directory"),
+    ("acmeCa", "nonsense", "one or more certificates in PEM form"),
 ]
 
 
@@ -291,9 +301,9 @@ def test_the_check_of_a_release(project: Path) -> None:
 
 
 def test_every_key_that_can_be_wrong_is_tried() -> None:
-    """A key that is added has to come with its refusal here; these two have tests of their own."""
+    """A key that is added has to come with its refusal here; these three have tests of their own."""
     keys = yaml.safe_load(PROJECT_FILE.read_text())["config"].keys()
-    assert {key for key, _, _ in WRONG} == keys - {"privateKey", "secrets"}
+    assert {key for key, _, _ in WRONG} == keys - {"privateKey", "certificateKey", "secrets"}
 
 
 @pytest.mark.parametrize(
@@ -307,7 +317,7 @@ def test_an_empty_value_is_refused_where_there_is_no_unset(project: Path, key: s
 def test_unknown_keys_are_named_with_those_that_exist(project: Path) -> None:
     message = refusal(project, {"instancetype": "ecs.c7.large", "proceses": "4"})
     assert message.startswith(
-        "unknown configuration key instancetype, proceses; allowed: adminCidrs, appPath,"
+        "unknown configuration key instancetype, proceses; allowed: acmeCa, acmeDirectory, acmeEmail, adminCidrs,"
     )
 
 
@@ -364,6 +374,93 @@ def test_a_module_may_be_a_package(project: Path) -> None:
 def test_what_an_empty_value_turns_off(project: Path, key: str) -> None:
     host = load(project, {key: ""}).host("203.0.113.10")
     assert {"staticUrl": host.static_url, "contentSecurityPolicy": host.content_security_policy}[key] == ""
+
+
+NAME = "www.example.com"
+
+
+def own(project: Path, chain: str, key: str, **more: str) -> str:
+    return refusal(
+        project,
+        {"tls": "own", "domain": NAME, "certificate": chain, "certificateKey": key, **more},
+        ["certificateKey"],
+    )
+
+
+@pytest.mark.parametrize("name", [NAME, "*.example.com"])
+def test_a_certificate_of_ones_own(project: Path, name: str) -> None:
+    ca = authority()
+    made = certificate("other.example", name, signed_by=ca)
+    config = {
+        "tls": "own",
+        "domain": NAME,
+        "certificate": f"{made.pem}\n{ca.pem}",
+        "certificateKey": made.key,
+    }
+    loaded = load(project, {**config, "hstsSeconds": "300"}, ["certificateKey"])
+    assert loaded.tls
+    assert loaded.tls.certificate == made.pem + ca.pem
+    host = loaded.host("203.0.113.10")
+    assert (host.tls, host.hsts_seconds) == ("own", 300)
+    assert "PRIVATE KEY" not in repr(host)
+
+
+def test_a_certificate_that_browsers_or_nginx_would_refuse_is_refused(project: Path) -> None:
+    good, ca = certificate(NAME), authority()
+    below = certificate(NAME, signed_by=ca)
+    for pair, message in (
+        (
+            certificate("example.com", "*.www.example.com"),
+            "certificate is for example.com, *.www.example.com; ",
+        ),
+        (certificate(common_name=NAME), "certificate is for no name; "),
+        (certificate(NAME, days=0.5), "certificate expired on "),
+        (certificate(NAME, start=DAY), "certificate is valid from "),
+    ):
+        assert own(project, pair.pem, pair.key).startswith(message)
+    assert own(project, good.pem, certificate(NAME).key) == (
+        "certificateKey is not the private key of the first certificate in certificate."
+    )
+    assert own(project, ca.pem + below.pem, below.key).startswith("certificate is for no name")
+    assert "which did not sign it" in own(project, below.pem + good.pem, below.key)
+    message = own(project, good.pem, "s3cr3t")
+    assert message == "certificateKey: [secret] is not a private key in PEM form without a passphrase."
+
+
+def test_a_certificate_and_its_key_come_together_and_the_key_as_a_secret(project: Path) -> None:
+    made = certificate(NAME)
+    config = {"tls": "own", "domain": NAME, "certificate": made.pem}
+    assert refusal(project, config) == "tls is 'own'; allowed: own with both certificate and certificateKey"
+    message = refusal(project, {**config, "certificateKey": made.key})
+    assert (
+        message == "certificateKey stands in plain text in the stack's configuration; set it with --secret."
+    )
+
+
+def test_an_authority_asks_for_an_address(project: Path) -> None:
+    config = {"tls": "acme", "domain": NAME}
+    assert "acme with acmeEmail" in refusal(project, config)
+    loaded = load(project, {**config, "acmeEmail": "admin@example.com", "acmeCa": authority().pem})
+    host = loaded.host("203.0.113.10")
+    assert (host.tls, host.acme_email) == ("acme", "admin@example.com")
+    assert host.acme_directory == "https://acme-v02.api.letsencrypt.org/directory"
+    assert host.acme_ca.startswith("-----BEGIN CERTIFICATE-----")
+    old = {**config, "acmeEmail": "admin@example.com", "python": "system"}
+    assert "none or own where python is system on centos7" in refusal(project, old)
+    assert load(project, {**old, "os": "debian12"}).tls
+
+
+def test_without_tls_nothing_of_it_reaches_the_host(project: Path) -> None:
+    host = load(project, {"acmeEmail": "admin@example.com"}).host("203.0.113.10")
+    assert (host.tls, host.hsts_seconds, host.acme_email, host.acme_directory) == ("none", 0, "", "")
+
+
+def test_what_a_site_is_seen_from_outside(project: Path) -> None:
+    """Without the secrets, which stay encrypted there."""
+    made: list[settings.Site] = []
+    config = {"tls": "own", "domain": NAME, "certificateKey": "{secure: …}", "healthPath": "/up"}
+    run(lambda: made.append(settings.load_site()), config=config)
+    assert (made[0].domain, made[0].scheme, made[0].health.path) == (NAME, "https", "/up")
 
 
 def test_env_and_secrets_are_one_secret_environment(project: Path) -> None:

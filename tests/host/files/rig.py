@@ -26,11 +26,13 @@ import pytest
 from render.host_files import HostSettings
 from tests.host.files.programs import program
 from tests.host.files.variants import write
+from tests.unit.certificates import authority, certificate
 
 PATIENCE = 30.0
 # Ours; what the distribution's nginx brings (mime.types, modules) is read where it is.
 OWN_PLACES = (
     "/etc/nginx/flask/",
+    "/etc/flask/tls/",
     "/run/flask/",
     "/run/nginx.pid",
     "/var/log/flask/",
@@ -50,6 +52,7 @@ class Host:
     public: int
     loopback: int
     slot: int
+    secure: int
 
     @property
     def nginx_conf(self) -> Path:
@@ -82,10 +85,12 @@ def host(settings: HostSettings) -> Iterator[Host]:
     """Render, move, and remove in the end. The path is short: a unix socket's may have 107 bytes."""
     root = Path(tempfile.mkdtemp(prefix="host-"))
     try:
-        made = Host(root, settings, *_free_ports(3))
+        made = Host(root, settings, *_free_ports(4))
         write(settings, root)
         for folder in ("run/flask", "var/log/flask", "var/cache", "srv/flask", "tmp"):
             (root / folder).mkdir(parents=True, exist_ok=True)
+        if settings.tls != "none":
+            _certify(made)
         for file in (root / "etc/nginx").rglob("*.*"):
             if file.is_file():
                 file.write_text(_moved(made, file.read_text()))
@@ -127,6 +132,23 @@ def uwsgi(
         yield process
 
 
+def _certify(made: Host) -> None:
+    """What flask-certificate does, with a certificate of the tests' own authority (root/ca.pem)."""
+    ca = authority()
+    site = certificate(made.settings.server_names[0], signed_by=ca)
+    live = made.root / "etc/flask/tls/live"
+    live.mkdir(parents=True)
+    (made.root / "ca.pem").write_text(ca.pem)
+    (live / "fullchain.pem").write_text(site.pem)
+    (live / "privkey.pem").write_text(site.key)
+
+
+def redirect(made: Host) -> None:
+    """What flask-certificate does once browsers know the certificate; nginx is to be started, or reloaded, after it."""
+    default = made.root / "etc/nginx/flask/certified.conf.default"
+    default.with_suffix("").write_text(default.read_text())
+
+
 def point_to_slot(made: Host) -> None:
     """What flask-release does when slot a goes live."""
     if made.settings.socket == "unix":
@@ -158,6 +180,7 @@ def _moved(made: Host, text: str) -> str:
     user, group = getpass.getuser(), grp.getgrgid(os.getgid()).gr_name
     text = re.sub(r"^user \S+;", f"user {user} {group};", text, flags=re.MULTILINE)
     text = re.sub(r"\blisten 80\b", f"listen 127.0.0.1:{made.public}", text)
+    text = re.sub(r"\blisten 443\b", f"listen 127.0.0.1:{made.secure}", text)
     text = re.sub(r"\blisten 127\.0\.0\.1:8099\b", f"listen 127.0.0.1:{made.loopback}", text)
     text = re.sub(r"\bserver 127\.0\.0\.1:8080\b", f"server 127.0.0.1:{made.slot}", text)
     paths = "".join(f"    {kind}_temp_path {made.root}/tmp/{kind};\n" for kind in TEMPORARY)

@@ -31,7 +31,8 @@ def test_nginx_1_20_1_knows_every_directive(variant: str) -> None:
     used = {
         (name, directive)
         for name, file in host_files(VARIANTS[variant]).items()
-        if name.startswith("etc/nginx/")
+        # The other .default holds an entry of a map: data, not a directive.
+        if name.startswith("etc/nginx/") and not name.endswith("certified.conf.default")
         for directive in directives(file.content.decode())
     }
     assert len(used) > 50

@@ -36,6 +36,14 @@ VARIANTS = {
     for domain in (False, True)
 }
 
+ACME: dict[str, Any] = {
+    "tls": "acme",
+    "hsts_seconds": 63072000,
+    "acme_email": "admin@example.com",
+    "acme_directory": "https://ca.example/directory",
+    "acme_ca": "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n",
+}
+
 # Everything that a host may have, at once.
 VARIANTS |= {
     f"{name}-everything": replace(
@@ -45,8 +53,9 @@ VARIANTS |= {
         micro_cache_seconds=1,
         trusted_proxies=("100.64.0.0/10", "198.51.100.7/32"),
         content_security_policy="default-src 'self'; frame-ancestors 'none'",
+        **(ACME if "domain" in name else {}),
     )
-    for name in ("centos7-tcp-domain", "debian12-unix-address")
+    for name in ("centos7-tcp-domain", "debian12-unix-address", "debian12-unix-domain")
 }
 
 
