@@ -158,14 +158,17 @@ def run(
 def secret(
     stack: StackName,
     name: Annotated[str, typer.Argument(help="Name of the environment variable.")],
+    key: Annotated[
+        bool, typer.Option("--key", help="NAME is a key of the stack, such as certificateKey.")
+    ] = False,
 ) -> None:
     """Keep a secret environment variable of the application; its value is read from standard input."""
     if sys.stdin.isatty():
         value = typer.prompt(f"Value of {name}", hide_input=True)
     else:
         value = sys.stdin.read().removesuffix("\n")
-    open_stack(stack).set_secret(("secrets", name), value)
-    typer.echo(f"{name} is set; ./ops up {stack} gives it to the application.")
+    open_stack(stack).set_secret((name,) if key else ("secrets", name), value)
+    typer.echo(f"{name} is set; ./ops up {stack} gives it to the {'server' if key else 'application'}.")
 
 
 def main() -> None:
