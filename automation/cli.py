@@ -13,13 +13,15 @@ import typer
 from rich.console import Console
 
 import ssh as ssh_client
+from automation import doctor as diagnosing
+from automation import logs as log_reader
 from automation import server
 from automation import smoke as site
 from automation.display import Display, show_outcome
+from automation.logs import LogKind
+from automation.server import FLASK_RELEASE
 from automation.stacks import open_stack
 from progress import DeploymentError, Outcome, Report
-
-FLASK_RELEASE = "/opt/flask/bin/flask-release"
 
 app = typer.Typer(
     help="Deploy a Flask application, and look after it.",
@@ -70,14 +72,49 @@ def destroy(stack: StackName, *, yes: Yes = False) -> None:
 def status(stack: StackName, *, as_json: AsJson = False) -> None:
     """Show the stack's outputs and what its server says of itself."""
     target = open_stack(stack)
-    said = server.run(target, FLASK_RELEASE + " status" + (" --json" if as_json else ""))
+    answer = server.ask(target, FLASK_RELEASE + " status" + (" --json" if as_json else ""))
+    if not answer.stdout:
+        raise DeploymentError(f"{answer.stderr}\nWhat is wrong with the server: ./ops doctor {stack}")
     outputs = _public_outputs(target)
     if as_json:
-        typer.echo(json.dumps({"outputs": outputs, "server": json.loads(said)}, indent=2))
-        return
-    for name, value in outputs.items():
-        typer.echo(f"{name}: {value}")
-    typer.echo(said)
+        typer.echo(json.dumps({"outputs": outputs, "server": json.loads(answer.stdout)}, indent=2))
+    else:
+        for name, value in outputs.items():
+            typer.echo(f"{name}: {value}")
+        typer.echo(answer.stdout.rstrip())
+    if answer.status:
+        if not as_json:
+            typer.echo(f"What is wrong: ./ops doctor {stack}", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(stack: StackName, *, as_json: AsJson = False) -> None:
+    """Say what is wrong with the stack's server, and what to do; exit status 1 when something is."""
+    diagnosis = diagnosing.examine(open_stack(stack))
+    if as_json:
+        typer.echo(json.dumps(diagnosis, indent=2))
+    else:
+        diagnosing.show(Console(highlight=False), diagnosis)
+    if diagnosis["state"] == "bad":
+        raise typer.Exit(1)
+
+
+@app.command()
+def logs(
+    stack: StackName,
+    kind: Annotated[
+        LogKind,
+        typer.Argument(
+            help="app: what the application says; web: nginx; release: what was released; boot: the first boot."
+        ),
+    ] = LogKind.APP,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of each log.")] = 50,
+) -> None:
+    """Show the logs of the stack's server."""
+    raise typer.Exit(log_reader.show(open_stack(stack), kind, lines, follow=follow))
 
 
 @app.command()

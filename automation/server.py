@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import ssh
 from automation.stacks import Stack
 from progress import DeploymentError
+
+FLASK_RELEASE = "/opt/flask/bin/flask-release"
+# Who the program logs in as (components/server.py).
+ADMIN_USER = "root"
+# Exit status of OpenSSH's client for its own failures.
+SSH_FAILED = 255
 
 
 def connection(stack: Stack) -> ssh.Connection:
@@ -24,7 +33,58 @@ def connection(stack: Stack) -> ssh.Connection:
                 host_key=given["hostKey"],
                 private_key=given.get("privateKey"),  # None: the running ssh-agent has it
             )
-    raise DeploymentError("the stack has no server that is ready; deploy it with ./ops up.")
+    return _unready(stack)
+
+
+def _unready(stack: Stack) -> ssh.Connection:
+    """How to reach a server of which no command is on record yet: the one that waited for it failed, say."""
+    by_name = {str(resource["name"]): resource["outputs"] for resource in stack.resources()}
+    address = next((of["publicIp"] for of in by_name.values() if of.get("publicIp")), None)
+    host_key = _key(by_name, "-host-key").get("publicKeyOpenssh")
+    if not address or not host_key:
+        raise DeploymentError("the stack has no server; deploy it with ./ops up.")
+    return ssh.Connection(
+        host=address,
+        user=ADMIN_USER,
+        host_key=host_key.strip(),
+        private_key=_key(by_name, "-admin-key").get("privateKeyOpenssh"),
+    )
+
+
+def _key(by_name: dict[str, Any], suffix: str) -> dict[str, str]:
+    return next((of for name, of in by_name.items() if name.endswith(suffix)), {})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command on the server ended, and what it printed."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def ask(stack: Stack, command: str, *, stdin: bytes = b"", seconds: float = 120) -> Answer:
+    """Run a command whose failure is an answer, too.
+
+    Raises:
+        DeploymentError: the server cannot be reached, or does not answer within `seconds`.
+    """
+    target = connection(stack)
+    with ssh.arguments(target) as arguments:
+        try:
+            done = subprocess.run(
+                [*arguments, "--", command], input=stdin, capture_output=True, timeout=seconds, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise DeploymentError(f"{target.host} did not answer within {seconds:.0f} s") from None
+    stderr = done.stderr.decode(errors="replace").strip()
+    if done.returncode == SSH_FAILED:
+        raise DeploymentError(
+            f"{target.host} cannot be reached by SSH: {stderr}. Does the instance run, and is your own address in"
+            " adminCidrs?"
+        )
+    return Answer(done.returncode, done.stdout.decode(errors="replace"), stderr)
 
 
 def run(stack: Stack, command: str, say: Callable[[str], None] = lambda _line: None) -> str:

@@ -37,7 +37,9 @@ class Unit(NamedTuple):
 
     @property
     def words(self) -> str:
-        """For people, such as "failed (exit-code, status 22)"."""
+        """For people, such as "failed, last ended: exit-code, status 22"."""
+        if not self.active:
+            return "unknown to systemd"
         text = (
             self.active if self.sub in ("", "dead", "running", self.active) else f"{self.active} ({self.sub})"
         )
@@ -246,10 +248,10 @@ def judge_port(port: int, owner: str, held: List[Listener]) -> Finding:
         other = foreign[0].holder
         stop = f"`systemctl disable --now {other.unit}`" if _stoppable(other.unit) else f"`kill {other.pid}`"
         return Finding(name, BAD, f"held by {other}; {owner} needs it", f"{stop}, then {remedy}")
-    holders = sorted({str(listener.holder or "?") for listener in held})
-    return Finding(
-        name, OK, "{}, {}".format(", ".join(listener.place for listener in held), ", ".join(holders))
-    )
+    # In a container root may not see what other accounts hold.
+    holders = sorted({str(listener.holder or "whose is not to be seen") for listener in held})
+    places = ", ".join(listener.place for listener in held)
+    return Finding(name, OK, "{}, {}".format(places, ", ".join(holders)))
 
 
 def _port(port: int, owner: str, found: List[Listener]) -> Finding:
@@ -284,14 +286,14 @@ def _slot(slot: str, live: Optional[str], at_work: bool) -> Finding:
         return Finding(
             name, WARN, f"{found.words}; idle", f"`systemctl reset-failed {name}`; the live slot serves"
         )
-    return Finding(name, OK, f"{found.active or 'unknown'}, idle")
+    return Finding(name, OK, f"{found.words}, idle")
 
 
 def _must_run(name: str, remedy: str) -> Finding:
     found = describe(name)
     if found.active in ("active", "activating", "reloading") and found.sub != "auto-restart":
         return Finding(name, OK, found.words)
-    return Finding(name, BAD, found.words or "unknown to systemd", remedy)
+    return Finding(name, BAD, found.words, remedy)
 
 
 def _job(name: str) -> Finding:

@@ -1,18 +1,25 @@
 """What serves, and what is on disk: for people as text, for programs as JSON."""
 
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
-from flask_release import gate, lock, record, releases, slots, traffic, units
+from flask_release import counters, gate, lock, record, releases, slots, traffic, units
 from flask_release.host import SLOTS, Host, unit
 from flask_release.settings import Settings
 
+# Seconds that requests are counted for.
+_WATCHED = 1.0
+
 
 def status(host: Host, settings: Settings) -> Dict[str, Any]:
-    """The state of the host: live slot and release, both units, where traffic goes, who works on it, the last runs."""
+    """The state of the host: live slot and release, both units, where traffic goes, who works on it, the last runs.
+
+    "load" counts requests for a second. Times are in seconds of the epoch, memory is in bytes.
+    """
     live = slots.live(host)
     return {
-        "live": dict(live._asdict(), answers=_answer(host, settings, live)) if live else None,
+        "live": _live(host, settings, live) if live else None,
+        "load": _load(host, settings, live) if live else None,
         "slots": {slot: _slot(host, slot) for slot in SLOTS},
         "traffic": traffic.current(host, settings),
         "nginx": units.state("nginx.service").active,
@@ -39,6 +46,11 @@ def as_text(state: Dict[str, Any]) -> str:
             "{release}  slot {slot}, answers: {answers}".format(**live) if live else "nothing"
         )
     ]
+    if live and live["served"]:
+        lines.append("serves    for {}".format(_age(live["served"])))
+    load = state["load"]
+    if load is not None:
+        lines.append("load      " + _load_text(load))
     for slot in SLOTS:
         lines.append("slot {}    {state}  {release}".format(slot, **state["slots"][slot]))
     lines.append("traffic   {}".format("slot " + state["traffic"] if state["traffic"] else "nowhere"))
@@ -78,6 +90,46 @@ def listing_text(rows: List[Dict[str, Any]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells
     )
+
+
+def _live(host: Host, settings: Settings, live: slots.Live) -> Dict[str, Any]:
+    entry = releases.entry(host, live.release)
+    return dict(
+        live._asdict(),
+        answers=_answer(host, settings, live),
+        made=entry.made if entry else None,
+        served=entry.served if entry else None,
+    )
+
+
+def _load(host: Host, settings: Settings, live: slots.Live) -> Optional[Dict[str, Any]]:
+    found = counters.slot(host, settings, live.slot)
+    if found is None:
+        return None
+    try:
+        rate: Optional[float] = round(counters.requests_a_second(settings.verify_address, _WATCHED), 1)
+    except OSError:
+        rate = None
+    return {
+        "requests_per_second": rate,
+        "workers": len(found.workers),
+        "workers_busy": sum(bool(worker.busy) for worker in found.workers),
+        "threads": sum(worker.threads for worker in found.workers),
+        "threads_busy": sum(worker.busy for worker in found.workers),
+        "queue": found.queue,
+        "memory": found.memory,
+        "requests": sum(worker.requests for worker in found.workers),
+        "exceptions": sum(worker.exceptions for worker in found.workers),
+    }
+
+
+def _load_text(load: Dict[str, Any]) -> str:
+    rate = load["requests_per_second"]
+    requests = "requests unknown (nginx does not tell)" if rate is None else f"{rate:g} requests a second"
+    workers = "{workers_busy} of {workers} workers and {threads_busy} of {threads} threads busy".format(
+        **load
+    )
+    return "{}; {}, {} wait; {} MiB".format(requests, workers, load["queue"], load["memory"] >> 20)
 
 
 def _answer(host: Host, settings: Settings, live: slots.Live) -> str:

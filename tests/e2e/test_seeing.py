@@ -1,0 +1,147 @@
+"""What an operator sees of a server: status, doctor, logs, metrics; and a server that is hard to get into."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import httpx
+
+from tests.e2e.deployment import STACK, Deployment
+from tests.e2e.test_up import reachable
+
+
+def diagnosis(deployment: Deployment) -> tuple[int, dict[str, dict[str, str]]]:
+    """Exit status of `./ops doctor`, and its findings by name (the last of a name)."""
+    run = deployment.ops("doctor", STACK, "--json")
+    return run.status, {finding["name"]: finding for finding in json.loads(run.text)["findings"]}
+
+
+def test_a_server_that_is_well(deployed: Deployment) -> None:
+    status, found = diagnosis(deployed)
+    assert status == 0
+    assert {name: finding for name, finding in found.items() if finding["state"] != "ok"} == {}
+    assert "nginx.service" in found["port 80"]["found"]
+    assert deployed.output("release") in found["release"]["found"]
+    assert {"port 8099", "port 9117", "flask-metrics.service", "ssh", "disk"} <= set(found)
+    text = deployed.ops("doctor", STACK).text
+    assert re.search(r"^ok +port 80 +0\.0\.0\.0:80", text, re.MULTILINE)
+    assert "\x1b" not in text, "colours are for terminals"
+
+
+def test_the_posts_trouble_a_port_in_use(deployed: Deployment) -> None:
+    deployed.on_server(
+        "systemctl stop nginx; systemd-run -q --unit squatter python3 -m http.server 80;"
+        " until ss -ltn | grep -q ':80 '; do sleep 0.1; done"
+    )
+    status, found = diagnosis(deployed)
+    assert status == 1
+    assert "squatter.service" in found["port 80"]["found"]
+    assert "nginx needs it" in found["port 80"]["found"]
+    assert found["nginx.service"]["state"] == "bad"
+    said = deployed.ops("status", STACK)
+    assert said.status == 1
+    assert "./ops doctor" in said.text
+    # As it says itself.
+    deployed.on_server(" && ".join(re.findall(r"`(systemctl [^`]+)`", found["port 80"]["do"])))
+    assert diagnosis(deployed)[0] == 0
+
+
+def test_a_server_without_its_tool_is_examined_with_this_checkouts(deployed: Deployment) -> None:
+    deployed.on_server("mv /opt/flask/lib /opt/flask/lost")
+    status, found = diagnosis(deployed)
+    deployed.on_server("mv /opt/flask/lost /opt/flask/lib")
+    assert status == 0
+    assert deployed.output("release") in found["release"]["found"]
+
+
+def test_status_counts_requests_and_workers(deployed: Deployment) -> None:
+    # 20 and more a second, for as long as status looks.
+    deployed.on_server(
+        "systemd-run -q --unit caller sh -c"
+        " 'while :; do curl -s -o /dev/null http://127.0.0.1:8099/healthz; sleep 0.01; done'"
+    )
+    load = json.loads(deployed.ops("status", STACK, "--json").text)["server"]["load"]
+    text = deployed.ops("status", STACK).text
+    deployed.on_server("systemctl stop caller")
+    assert load["requests_per_second"] > 1
+    assert load["workers"] >= 1
+    assert load["threads"] >= load["workers"]
+    assert load["memory"] > 10 << 20
+    assert re.search(r"^load +[\d.]+ requests a second; .*threads busy", text, re.MULTILINE)
+    assert re.search(r"^serves +for \d+ ", text, re.MULTILINE)
+
+
+def test_metrics_are_for_the_server_itself(deployed: Deployment) -> None:
+    def value(name: str) -> float:
+        text = deployed.on_server("curl -sf http://127.0.0.1:9117/metrics")
+        found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+        assert found, text
+        return float(found[1])
+
+    before = value("nginx_http_requests_total")
+    for _ in range(3):
+        deployed.get("/")
+    assert value("nginx_http_requests_total") >= before + 3
+    assert value("nginx_up") == 1
+    assert value('uwsgi_worker_rss_bytes{slot="a",worker_id="1"}') > 1 << 20
+    assert not reachable(deployed.output("address"), 9117)
+
+
+def test_logs_of_each_kind(deployed: Deployment) -> None:
+    deployed.get("/?seen=in-the-log")
+    wait(lambda: "seen=in-the-log" in deployed.ops("logs", STACK, "web", "--lines", "20").text)
+    assert "uWSGI worker 1" in deployed.ops("logs", STACK).text
+    assert deployed.output("release") in deployed.ops("logs", STACK, "release").text
+    assert "ready: " in deployed.ops("logs", STACK, "boot").text
+    wrong = deployed.ops("logs", STACK, "nonsense")
+    assert wrong.status == 2
+    assert "release" in wrong.text
+
+
+def test_following_shows_what_comes_and_leaves_nothing_behind(deployed: Deployment) -> None:
+    for end in (signal.SIGINT, signal.SIGKILL):
+        process = subprocess.Popen(
+            ["./ops", "logs", STACK, "web", "--follow", "--lines", "0"],
+            cwd=deployed.folder,
+            env=deployed._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdout
+        wait(lambda: following(deployed))
+        deployed.get(f"/?followed={end.name}")
+        for line in process.stdout:
+            if f"followed={end.name}" in line:
+                break
+        # Ctrl-C reaches ssh as well; a kill only the one that it is for.
+        if end is signal.SIGINT:
+            os.killpg(process.pid, end)
+        else:
+            process.kill()
+        rest = process.stdout.read()
+        assert process.wait() == (0 if end is signal.SIGINT else -end)
+        assert "Traceback" not in rest
+        assert "Aborted" not in rest
+        wait(lambda: not following(deployed))
+
+
+def following(deployed: Deployment) -> bool:
+    return "tail" in deployed.on_server("ps -eo comm | grep -x tail; true")
+
+
+def wait(condition: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not come about"
+        time.sleep(0.2)
+
+
+def test_the_site_is_what_it_was(deployed: Deployment) -> None:
+    assert httpx.get(deployed.output("url") + "/healthz").status_code == 200
+    assert "no changes" in deployed.up().text
