@@ -97,6 +97,11 @@ class Host(NamedTuple):
         return self.srv / "live"
 
     @property
+    def serving(self) -> Path:
+        """Link to the slot whose release nginx takes static files from."""
+        return self.srv / "serving"
+
+    @property
     def run(self) -> Path:
         """Sockets; empty after a boot."""
         return self.root / "run/flask"

@@ -2,9 +2,9 @@
 
 import os
 import pwd
-from typing import Dict
+from typing import Dict, Optional
 
-from flask_release import launcher, procfile, releases
+from flask_release import launcher, procfile, releases, static
 from flask_release.host import Host
 from flask_release.problem import Problem, say
 from flask_release.process import run
@@ -25,11 +25,14 @@ if factory:
     found = found()
 if not callable(found):
     sys.exit("%s of module %s is no WSGI application but %r" % (sys.argv[3], sys.argv[2], type(found)))
-"""
+""" + static.PROGRAM
 
 
-def check_import(host: Host, settings: Settings, slot: str, release: str) -> None:
+def check_import(host: Host, settings: Settings, slot: str, release: str) -> Optional[static.Static]:
     """Import the release's module and find its callable.
+
+    Returns:
+        The application's static files, when it has some.
 
     Raises:
         Problem: it does not import; with the application's own traceback.
@@ -60,6 +63,7 @@ def check_import(host: Host, settings: Settings, slot: str, release: str) -> Non
             " Correct it and release again.".format(facts["module"], facts["callable"]),
             ran.last(60),
         )
+    return static.told(ran.output)
 
 
 def run_release_command(host: Host, settings: Settings, slot: str, release: str) -> None:

@@ -18,6 +18,7 @@ from flask_release import (
     record,
     releases,
     slots,
+    static,
     venvs,
 )
 from flask_release.archive import Archive
@@ -150,7 +151,7 @@ def prepare(
     if fresh:
         preflight.compile_code(host, release_id)
     slot = slots.other(live.slot if live else None)
-    preflight.check_import(host, settings, slot, release_id)
+    static.publish(host, release_id, preflight.check_import(host, settings, slot, release_id))
     lock.step("release command")
     preflight.run_release_command(host, settings, slot, release_id)
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Optional, Set
 
-from flask_release import files, gate, units, uwsgi
+from flask_release import files, gate, static, units, uwsgi
 from flask_release.host import SLOTS, Host
 from flask_release.problem import Problem
 from flask_release.process import run
@@ -45,6 +45,7 @@ def move(host: Host, settings: Settings, slot: Optional[str]) -> Set[int]:
     Raises:
         Problem: nginx refuses its configuration (TCP only); traffic stays.
     """
+    static.serve_from(host, slot)
     if settings.socket != "unix":
         return _replace_upstream(host, settings, slot)
     if slot is None:

@@ -28,7 +28,10 @@ def test_a_form_with_its_session_works(deployed: Deployment) -> None:
         note = {"csrf_token": token[1], "name": "Ada", "text": "Served from a slot"}
         assert "Served from a slot" in browser.post("/notes", data=note).text
         for address in re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text):
-            assert browser.get(address).status_code == 200
+            file = browser.get(address)
+            assert file.status_code == 200
+            # By nginx itself: Flask would let no browser keep it without asking.
+            assert file.headers["Cache-Control"] == "public, max-age=86400"
     assert deployed.get("/api/notes").json()["notes"][0]["name"] == "Ada"
 
 
