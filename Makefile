@@ -22,6 +22,8 @@ CHECKER_PACKAGES := nginx cloud-init systemd
 PYTEST := $(BIN)/python -m pytest
 # The sample application is a project of its own, with its own folder as the import root: a run of its own.
 APP_TESTS := $(PYTEST) app/tests
+# A file's tests share what they deploy, so they stay together.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 SHELL_SCRIPTS := .ci/run $(wildcard setup/*.sh cloud-init/*.sh)
 
@@ -44,7 +46,7 @@ down: $(RUNTIME) ## take the local stack down
 .PHONY: test
 test: lint checker-packages sandbox-packages ## everything: linters, types, unit, host and end-to-end tests
 	$(APP_TESTS)
-	$(ROOT) $(PYTEST) tests
+	$(ROOT) $(PYTEST) $(PARALLEL) tests
 
 .PHONY: check
 check: lint unit ## what is quick: linters, types, unit tests
@@ -63,11 +65,11 @@ unit: $(DEV) checker-packages ## unit tests of the program and of the sample app
 
 .PHONY: host
 host: $(DEV) checker-packages ## a server's files, checked by the programs that read them
-	$(PYTEST) tests/host
+	$(PYTEST) $(PARALLEL) tests/host
 
 .PHONY: e2e
 e2e: $(DEV) sandbox-packages ## the whole way, on the sandbox (as root)
-	$(ROOT) $(PYTEST) tests/e2e
+	$(ROOT) $(PYTEST) $(PARALLEL) tests/e2e
 
 .PHONY: bench
 bench: $(DEV) sandbox-packages ## measure; the reports are in bench/
