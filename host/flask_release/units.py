@@ -7,6 +7,10 @@ from flask_release import host
 from flask_release.problem import Problem
 from flask_release.process import Ran, run
 
+# Seconds that a unit gets to end by itself when nobody waits for what it does: uWSGI takes about one.
+PATIENCE = 2.0
+POLL = 0.1
+
 
 class State(NamedTuple):
     """A unit's state in systemd's words, such as active and running."""
@@ -88,16 +92,19 @@ def stop(unit: str) -> None:
 
 
 def end(unit: str) -> None:
-    """End a unit that nobody was sent to, at once; a failure is forgotten so that it can start again.
+    """End a unit that nobody was sent to; a failure is forgotten so that it can start again.
 
-    A graceful stop would wait for an application that hangs: uWSGI does not listen to SIGTERM while it loads one, and
-    gives running requests a minute.
+    It may stop gracefully for a moment, no longer: uWSGI does not listen to SIGTERM while it loads an application,
+    and gives running requests a minute, so that one which hangs would hold everybody up.
 
     Raises:
         Problem: systemd could not end it.
     """
-    # First told to stop, so that systemd does not start anew what is killed.
     must("stop", "--no-block", unit)
+    until = time.monotonic() + PATIENCE
+    while state(unit).runs and time.monotonic() < until:
+        time.sleep(POLL)
+    # Told to stop before, it is not started anew by systemd.
     systemctl("kill", "--signal=SIGKILL", unit)
     stop(unit)
 
