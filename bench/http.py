@@ -34,6 +34,7 @@ from bench.http_load import Load, load
 from bench.http_servers import FILES, Server, blog, gunicorn, gunicorn_program, ours, techempower
 from bench.report import Figure
 from render.host_files import HostSettings
+from settings.values import PROJECT_FILE
 from tests.unit.recorder import run
 
 ROUNDS = 3
@@ -112,7 +113,7 @@ def _servers(folder: Path) -> Iterator[dict[str, Server]]:
 def _default_settings() -> HostSettings:
     """What a stack has whose owner set nothing but what has no default."""
     loaded: list[HostSettings] = []
-    project = settings.PROJECT_FILE.parent
+    project = PROJECT_FILE.parent
     run(
         lambda: loaded.append(settings.load(project).host("127.0.0.1")),
         config={"adminCidrs": '["203.0.113.7/32"]'},

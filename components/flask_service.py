@@ -16,7 +16,7 @@ from components.server import Server
 from health import HealthCheck, smoke
 from render.host_files import HostSettings
 from render.release import Archive, Release, host_archive
-from tls_settings import TlsSettings
+from settings import TlsSettings
 
 # Archives are written here on their way to the server, named by their content. FileAsset wants a path.
 BUILD_FOLDER = Path(".build")

@@ -13,9 +13,8 @@ from health import HealthCheck
 from render.host_files import HostSettings
 from render.profiles import PROFILES
 from render.release import application_release
-from settings import ServerSettings
+from settings import ServerSettings, TlsSettings
 from tests.unit.recorder import COMMAND, COPY, INSTANCE, UNKNOWN, Record, Secret, plain_texts, run
-from tls_settings import TlsSettings
 
 SERVER = ServerSettings(
     profile=PROFILES["debian12"],

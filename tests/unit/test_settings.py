@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 import settings
-from config_values import PROJECT_FILE
 from health import HealthCheck
+from settings import WebSettings
+from settings.values import PROJECT_FILE
 from tests.unit.certificates import DAY, authority, certificate
 from tests.unit.recorder import Secret, ed25519, run
-from web_settings import WebSettings
 
 ADMIN = {"adminCidrs": '["203.0.113.7/32"]'}
 

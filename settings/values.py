@@ -13,7 +13,7 @@ import pulumi
 import yaml
 from pulumi.runtime import config as runtime_config
 
-PROJECT_FILE = Path(__file__).with_name("Pulumi.yaml")
+PROJECT_FILE = Path(__file__).parent.with_name("Pulumi.yaml")
 
 
 class Values:

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from config_values import Values, cidrs, integer, refuse
+from settings.values import Values, cidrs, integer, refuse
 
 # RFC 1123 labels; at least one dot, since nothing else is reachable from the internet.
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")

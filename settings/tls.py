@@ -12,7 +12,7 @@ import pulumi
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from config_values import Values, integer, one_of, refuse, require_secret
+from settings.values import Values, integer, one_of, refuse, require_secret
 
 MODES = ("none", "own", "acme")
 # What host/flask_certificate/requirements.txt asks for.

@@ -1,0 +1,147 @@
+"""The application: its folder, what uWSGI imports from it and how it runs, its variables."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from health import HealthCheck
+from settings.health_check import health
+from settings.values import Values, integer, refuse, require_secret
+
+_IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
+# By these a module can define a name that its text does not show.
+_DEFINERS = frozenset(("__getattr__", "exec", "globals", "setattr", "vars"))
+# What the launcher of a slot sets itself, and what would change how its Python starts.
+_RESERVED_ENV = re.compile(
+    r"FLASK_(SLOT|RELEASE)\w*|UWSGI_\w*|PATH|HOME|USER|LD_\w+|PYTHON(PATH|HOME|STARTUP)|NOTIFY_SOCKET"
+)
+
+
+@dataclass(frozen=True)
+class ApplicationSettings:
+    """The Flask application and how uWSGI runs it. `environment`: plain and secret variables together, secret."""
+
+    path: Path
+    python_path: str
+    module: str
+    callable: str
+    processes: int
+    threads: int
+    socket: str
+    environment: pulumi.Output[dict[str, str]]
+    health: HealthCheck
+    keep_releases: int
+
+
+def application(values: Values, folder: Path) -> ApplicationSettings:
+    """Read the application section; relative paths count from `folder`."""
+    path = (folder / values.text("appPath")).resolve()
+    if not path.is_dir():
+        refuse("appPath", values.text("appPath"), "a folder", f"there is none at {path}")
+    python_path = values.text("pythonPath")
+    source = (path / python_path).resolve()
+    if not source.is_dir() or not source.is_relative_to(path):
+        refuse("pythonPath", python_path, f"a folder inside {path}")
+    module, callable_ = values.text("module"), values.text("callable")
+    if not re.fullmatch(rf"{_IDENTIFIER}(\.{_IDENTIFIER})*", module):
+        refuse("module", module, "a Python module name such as app or package.module")
+    if not re.fullmatch(rf"{_IDENTIFIER}(\(\))?", callable_):
+        refuse("callable", callable_, "a name such as app, or a factory call such as create_app()")
+    _check_callable(_module_file(source, module), module, callable_)
+    return ApplicationSettings(
+        path=path,
+        python_path=source.relative_to(path).as_posix(),
+        module=module,
+        callable=callable_,
+        processes=integer(values, "processes", 1, 64),
+        threads=integer(values, "threads", 1, 64),
+        socket=_socket(values),
+        environment=_environment(values),
+        health=health(values),
+        keep_releases=integer(values, "keepReleases", 2, 50),
+    )
+
+
+def _module_file(source: Path, module: str) -> Path:
+    base = source.joinpath(*module.split("."))
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if file:
+        return file
+    found = sorted(
+        {file.stem for file in source.glob("*.py")}
+        | {file.parent.name for file in source.glob("*/__init__.py")}
+    )
+    return refuse("module", module, f"a module in {source}; found there: {', '.join(found) or 'none'}")
+
+
+def _check_callable(file: Path, module: str, callable_: str) -> None:
+    """Refuse a name that the module plainly does not define; what its text does not tell is left to the server."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return  # the server's Python may be newer; its import check shows the application's own traceback
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+            return
+        if isinstance(node, ast.Name) and (isinstance(node.ctx, ast.Store) or node.id in _DEFINERS):
+            names.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names.update(alias.asname or alias.name.split(".")[0] for alias in node.names)
+    name = callable_.removesuffix("()")
+    if name in names or names & _DEFINERS:
+        return
+    likely = sorted(names & {"app", "application", "create_app", "make_app", "server"})
+    hint = f"; it defines {', '.join(likely)}" if likely else ""
+    refuse("callable", callable_, f"a name that module {module} defines ({file.name} does not{hint})")
+
+
+def _socket(values: Values) -> str:
+    socket = values.text("socket")
+    if socket == "unix":
+        return socket
+    host, _, port = socket.rpartition(":")
+    loopback = False
+    with contextlib.suppress(ValueError):
+        loopback = ipaddress.IPv4Address(host).is_loopback
+    # The uwsgi protocol can load code: it is never bound to an address that others reach. The second slot
+    # takes the next port; 8099 is the loopback listener of nginx.
+    if not loopback or not port.isdigit() or not 1024 <= int(port) <= 65534 or int(port) in (8098, 8099):
+        refuse(
+            "socket",
+            socket,
+            "unix, or a loopback address and port such as 127.0.0.1:8080 (1024 to 65534, not 8098 or 8099)",
+        )
+    return socket
+
+
+def _environment(values: Values) -> pulumi.Output[dict[str, str]]:
+    plain, secret = values.mapping("env"), values.mapping("secrets")
+    if secret:
+        require_secret("secrets")
+    merged: dict[str, str] = {}
+    for key, variables in (("env", plain), ("secrets", secret)):
+        for name, value in variables.items():
+            place = f"{key}.{name}"
+            if not re.fullmatch(_IDENTIFIER, name):
+                raise pulumi.RunError(f"{place}: the name of a variable holds letters, digits and _ only.")
+            if _RESERVED_ENV.fullmatch(name):
+                raise pulumi.RunError(f"{place}: {name} is set by the server itself; choose another name.")
+            if name in merged:
+                raise pulumi.RunError(f"{place}: {name} stands in env and in secrets; keep one.")
+            if isinstance(value, bool) or not isinstance(value, str | int | float):
+                raise pulumi.RunError(f"{place} is {type(value).__name__}; allowed: text (put it in quotes).")
+            if "\0" in str(value):
+                raise pulumi.RunError(f"{place} holds a NUL byte, which no environment variable can.")
+            merged[name] = str(value)
+    return pulumi.Output.secret(merged)
