@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Dict, List, Set
 
-from flask_release import bundle, processes, prune, release, repair, settings, slots, traffic, units
+from flask_release import bundle, processes, prune, release, repair, settings, slots, sshd, traffic, units
 from flask_release.bundle import Difference, File
 from flask_release.host import Host
 from flask_release.lock import Lock
@@ -13,6 +13,7 @@ from flask_release.settings import Settings
 
 NGINX = "nginx.service"
 METRICS = "flask-metrics.service"
+UPKEEP = "flask-upkeep.service"
 _UNITS = "etc/systemd/system/"
 _SETTINGS = "etc/flask/host.json"
 
@@ -46,7 +47,7 @@ def configure(host: Host, lock: Lock, folder: Path) -> None:
         _nginx(host, difference)
         _enable(found)
         processes.follow(host)
-        _metrics(found, difference)
+        _around(host, found, difference)
     except BaseException as error:
         _undo(host, new, lock, tested)
         if isinstance(error, Problem):
@@ -116,15 +117,23 @@ def _enable(found: Dict[str, File]) -> None:
             units.must("start", unit)
 
 
-def _metrics(found: Dict[str, File], difference: Difference) -> None:
-    """Have the metrics served by the tool as it is now. A host without them serves its visitors all the same."""
-    if _UNITS + METRICS not in found:
-        return
+def _around(host: Host, found: Dict[str, File], difference: Difference) -> None:
+    """What stands around the application: metrics by the tool as it is now, sshd, and the machine's own order.
+
+    A host serves its visitors without any of them, too: a failure is told, and undoes nothing.
+    """
+    if difference.touches(sshd.NAME):
+        sshd.follow(host)
     changed = difference.touches(_UNITS + METRICS, "opt/flask/lib/flask_release/", _SETTINGS)
-    try:
-        units.must("restart" if changed else "start", METRICS)
-    except Problem as problem:
-        say(f"warning: {problem.text}")
+    tasks = [(METRICS, ["restart" if changed else "start", METRICS])]
+    if difference.touches(_UNITS + UPKEEP, "opt/flask/bin/flask-upkeep"):
+        # It may install packages, which takes its time and must not be cut off: no restart.
+        tasks.append((UPKEEP, ["start", "--no-block", UPKEEP]))
+    for unit, command in tasks:
+        if _UNITS + unit in found:
+            ran = units.systemctl(*command)
+            if ran.code != 0:
+                say("warning: `systemctl {}` failed: {}".format(" ".join(command), ran.last(3)))
 
 
 def _old_settings(host: Host, new: Settings) -> Settings:

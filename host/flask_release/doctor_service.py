@@ -108,7 +108,8 @@ def units(patient: Patient) -> List[Finding]:
         if path.name in mine or "@" in path.name or path.suffix not in (".service", ".timer"):
             continue
         mine.add(path.name)
-        if "[Install]" in _text(path):
+        text = _text(path)
+        if "[Install]" in text and "Type=oneshot" not in text:
             findings.append(
                 _must_run(path.name, f"`journalctl -u {path.name}`, `systemctl start {path.name}`")
             )

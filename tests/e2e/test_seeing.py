@@ -142,6 +142,31 @@ def wait(condition: Callable[[], object], seconds: float = 30) -> None:
         time.sleep(0.2)
 
 
+def test_only_keys_get_in(deployed: Deployment) -> None:
+    """As sshd itself says, after all files that it reads."""
+    says = set(deployed.on_server("sshd -T").lower().splitlines())
+    assert {
+        "passwordauthentication no",
+        "kbdinteractiveauthentication no",
+        "permitrootlogin without-password",
+        "maxauthtries 4",
+        "logingracetime 30",
+        "x11forwarding no",
+    } <= says
+    tried = subprocess.run(
+        [
+            *("ssh", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", "PubkeyAuthentication=no"),
+            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
+            f"root@{deployed.output('address')}",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert tried.returncode == 255
+    assert "Permission denied (publickey)." in tried.stderr
+
+
 def test_the_site_is_what_it_was(deployed: Deployment) -> None:
     assert httpx.get(deployed.output("url") + "/healthz").status_code == 200
     assert "no changes" in deployed.up().text

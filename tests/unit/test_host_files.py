@@ -105,7 +105,8 @@ def test_modes() -> None:
     files = host_files(BLOG)
     executable = {name for name, file in files.items() if file.mode == 0o755}
     assert executable == {
-        f"opt/flask/bin/{name}" for name in ("flask-certificate", "flask-release", "flask-slot")
+        f"opt/flask/bin/{name}"
+        for name in ("flask-certificate", "flask-release", "flask-slot", "flask-upkeep")
     }
     assert {file.mode for name, file in files.items() if name not in executable} == {0o644}
 
