@@ -19,6 +19,10 @@ SANDBOX_PACKAGES := podman runc netavark iptables nftables mmdebstrap openssh-cl
 # The programs that read what the project renders, and check it.
 CHECKER_PACKAGES := nginx cloud-init systemd
 
+# Judges of what is rendered, apart from .venv (sslyze would hold back its cryptography), and the Observatory of MDN.
+SCORES := .cache/scores/.installed
+OBSERVATORY := .cache/observatory/.installed
+
 PYTEST := $(BIN)/python -m pytest
 # The sample application is a project of its own, with its own folder as the import root: a run of its own.
 APP_TESTS := $(PYTEST) app/tests
@@ -44,7 +48,7 @@ down: $(RUNTIME) ## take the local stack down
 	$(ROOT) ./ops destroy local --yes
 
 .PHONY: test
-test: lint checker-packages sandbox-packages ## everything: linters, types, unit, host and end-to-end tests
+test: lint checker-packages sandbox-packages scores-tools ## everything: linters, types, unit, host and end-to-end tests
 	$(APP_TESTS)
 	$(ROOT) $(PYTEST) $(PARALLEL) tests
 
@@ -67,6 +71,10 @@ unit: $(DEV) checker-packages ## unit tests of the program and of the sample app
 host: $(DEV) checker-packages ## a server's files, checked by the programs that read them
 	$(PYTEST) $(PARALLEL) tests/host
 
+.PHONY: scores
+scores: $(DEV) checker-packages scores-tools ## what gixy, sslyze, MDN's Observatory and checkov say of it
+	$(PYTEST) tests/scores
+
 .PHONY: e2e
 e2e: $(DEV) sandbox-packages ## the whole way, on the sandbox (as root)
 	$(ROOT) $(PYTEST) $(PARALLEL) tests/e2e
@@ -86,6 +94,7 @@ lock: ## resolve all dependencies again into the lock files
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt
 	$(COMPILE) host/flask_certificate/requirements.in --output-file host/flask_certificate/requirements.txt
+	$(COMPILE) tests/scores/requirements.in --output-file tests/scores/requirements.txt
 
 COMPILE := .cache/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
@@ -96,6 +105,25 @@ sandbox-packages:
 
 checker-packages:
 	@bash setup/packages.sh $(CHECKER_PACKAGES)
+
+.PHONY: scores-tools
+scores-tools: $(SCORES) $(OBSERVATORY)
+
+$(SCORES): tests/scores/requirements.txt | $(DEV)
+	rm -rf $(@D)
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement $<
+	@touch $@
+
+# Its list of preloaded domains is fetched by a script of its own that is not run; no domain of a test is in it.
+$(OBSERVATORY): tests/scores/observatory/package-lock.json
+	@command -v node >/dev/null && command -v npm >/dev/null || bash setup/packages.sh nodejs npm
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	cp tests/scores/observatory/package.json tests/scores/observatory/package-lock.json tests/scores/observatory/.npmrc $(@D)
+	cd $(@D) && npm ci --silent
+	echo '[]' >$(@D)/node_modules/@mdn/mdn-http-observatory/conf/hsts-preload.json
+	@touch $@
 
 $(RUNTIME): requirements.txt
 	@bash setup/venv.sh $<

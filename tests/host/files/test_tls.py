@@ -87,6 +87,17 @@ def test_a_stranger_is_shown_no_certificate(secured: Host) -> None:
             context(secured).wrap_socket(plain, server_hostname=name)
 
 
+def test_a_request_for_another_name_on_our_connection_is_misdirected(secured: Host) -> None:
+    trusted = ssl.create_default_context(cafile=str(secured.root / "ca.pem"))
+    with httpx.Client(verify=trusted) as client:
+        answer = client.get(
+            f"https://127.0.0.1:{secured.secure}/",
+            headers={"Host": "other.example"},
+            extensions={"sni_hostname": NAME},
+        )
+    assert answer.status_code == 421
+
+
 def test_http_2_is_spoken(secured: Host) -> None:
     offers = context(secured)
     offers.set_alpn_protocols(["h2", "http/1.1"])
