@@ -7,7 +7,19 @@ a failure sends the traffic back to the old slot, which still runs. After the re
 import time
 from typing import NamedTuple, Optional, Set
 
-from flask_release import drain, files, gate, launcher, processes, releases, slots, traffic, units, watch
+from flask_release import (
+    drain,
+    files,
+    gate,
+    launcher,
+    memory,
+    processes,
+    releases,
+    slots,
+    traffic,
+    units,
+    watch,
+)
 from flask_release.host import Host, unit
 from flask_release.lock import Lock
 from flask_release.problem import Problem, say
@@ -72,6 +84,7 @@ def activate(
     lock.step("record")
     slots.commit(host, slot)
     releases.mark_served(host, release)
+    memory.spare(host, slot)
     say(f"release {release} serves from slot {slot}")
     if old:
         lock.step("drain")

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Dict, List, Mapping, NamedTuple
 
-from flask_release import files, procfile, releases, slots
+from flask_release import files, memory, procfile, releases, slots
 from flask_release import settings as settings_module
 from flask_release.host import Host
 from flask_release.problem import Problem
@@ -42,6 +42,9 @@ def start(host: Host, slot: str) -> None:
         raise Problem(f"Slot {slot} holds no release. Run `flask-release release ARCHIVE`.")
     command = compose(host, settings, slot, release, os.environ)
     program = command.arguments[0]
+    live = slots.live(host)
+    if live is None or live.slot != slot:
+        memory.offer()
     try:
         os.execve(program, command.arguments, command.environment)
     except OSError as error:

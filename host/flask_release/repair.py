@@ -7,7 +7,19 @@ and environments get their name, or their marker, when they are whole.
 
 from typing import Optional, Set
 
-from flask_release import drain, files, gate, processes, record, releases, slots, static, traffic, units
+from flask_release import (
+    drain,
+    files,
+    gate,
+    memory,
+    processes,
+    record,
+    releases,
+    slots,
+    static,
+    traffic,
+    units,
+)
 from flask_release.host import SLOTS, Host, unit
 from flask_release.lock import Lock
 from flask_release.problem import Problem, say
@@ -52,6 +64,7 @@ def repair(host: Host, settings: Settings, lock: Lock) -> None:
         workers = traffic.move(host, settings, live.slot if live else None)
     static.serve_from(host, live.slot if live else None)
     if live:
+        memory.spare(host, live.slot)
         entry = releases.entry(host, live.release)
         if entry and not entry.served:
             releases.mark_served(host, live.release)

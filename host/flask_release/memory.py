@@ -1,0 +1,47 @@
+"""Which processes the kernel ends first when memory runs out: those of a release that is not live yet.
+
+A slot starts as the first choice. When its release becomes live it is one among others again; at a boot, or after a
+crash, the live slot starts as such.
+"""
+
+import contextlib
+from pathlib import Path
+from typing import Any, Dict, List
+
+from flask_release.host import Host
+
+# /proc/<pid>/oom_score_adj: before all others, and no preference. Processes pass it on to those they start.
+FIRST = "1000"
+NONE = "0"
+
+
+def offer() -> None:
+    """Make this process, and all that it becomes and starts, the kernel's first choice."""
+    _write("self", FIRST)
+
+
+def spare(host: Host, slot: str) -> None:
+    """Take the slot's processes out of the first choice."""
+    master = _stats(host, slot).get("pid")
+    if master:
+        _write(str(master), NONE)
+        # Asked once more: a worker that started in between may have it from the master as it was.
+        workers: List[Dict[str, Any]] = _stats(host, slot).get("workers") or []
+        for worker in workers:
+            _write(str(worker["pid"]), NONE)
+
+
+def _stats(host: Host, slot: str) -> Dict[str, Any]:
+    # Here: a slot that starts has no use for it.
+    from flask_release import uwsgi
+
+    try:
+        return uwsgi.stats(host.stats(slot)) or {}
+    except OSError:
+        return {}
+
+
+def _write(process: str, value: str) -> None:
+    # A container may not allow it, and a process may be gone.
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{process}/oom_score_adj").write_text(value)
