@@ -18,6 +18,8 @@ MODES = ("none", "own", "acme")
 # What host/flask_certificate/requirements.txt asks for.
 CERTBOT_PYTHON = (3, 10)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}")
+# An own certificate is renewed by nobody else; a month is what authorities leave for it.
+_WARNED_DAYS = 30
 _PEM = "one or more certificates in PEM form"
 
 
@@ -110,6 +112,10 @@ def _check(chain: list[x509.Certificate], key: str, domain: str) -> None:
         raise pulumi.RunError(
             "certificateKey is not the private key of the first certificate in certificate."
         )
+    left = (own.not_valid_after_utc - now).days
+    if left < _WARNED_DAYS:
+        end = f"{own.not_valid_after_utc:%Y-%m-%d}"
+        pulumi.log.warn(f"certificate ends on {end}, in {left} days: set a new one, and its certificateKey.")
     for below, above in itertools.pairwise(chain):
         if below.issuer != above.subject:
             raise pulumi.RunError(

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -425,6 +426,17 @@ def test_a_certificate_that_browsers_or_nginx_would_refuse_is_refused(project: P
     assert "which did not sign it" in own(project, below.pem + good.pem, below.key)
     message = own(project, good.pem, "s3cr3t")
     assert message == "certificateKey: [secret] is not a private key in PEM form without a passphrase."
+
+
+def test_a_certificate_that_ends_soon_is_a_warning(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", warnings.append)
+    for days in (20.5, 60):
+        made = certificate(NAME, days=days)
+        config = {"tls": "own", "domain": NAME, "certificate": made.pem, "certificateKey": made.key}
+        load(project, config, ["certificateKey"])
+    (warning,) = warnings
+    assert re.match(r"certificate ends on \d{4}-\d\d-\d\d, in 19 days: ", warning)
 
 
 def test_a_certificate_and_its_key_come_together_and_the_key_as_a_secret(project: Path) -> None:
