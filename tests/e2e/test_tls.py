@@ -1,8 +1,10 @@
 """https on the sandbox: a certificate of one's own, one from an authority, its renewal, an authority that refuses."""
 
+import contextlib
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 
 import httpx
@@ -108,11 +110,13 @@ def test_a_certificate_that_ends_soon_is_renewed_by_the_timers_service(
     secured.on_server("systemctl start flask-certificate.service")
     assert served(secured, NAME).serial_number == before.serial_number, "it is good for a while"
     # As if it ended soon.
-    secured.on_server(
-        "sed -i '1i renew_before_expiry = 36500 days' /etc/flask/acme/renewal/site.conf"
-        " && systemctl start flask-certificate.service"
-        " && sed -i /renew_before_expiry/d /etc/flask/acme/renewal/site.conf"
-    )
+    with visited(secured, NAME) as failures:
+        secured.on_server(
+            "sed -i '1i renew_before_expiry = 36500 days' /etc/flask/acme/renewal/site.conf"
+            " && systemctl start flask-certificate.service"
+            " && sed -i /renew_before_expiry/d /etc/flask/acme/renewal/site.conf"
+        )
+    assert failures == [], "nginx is reloaded without a loss"
     assert served(secured, NAME).serial_number != before.serial_number
 
 
@@ -140,6 +144,46 @@ def test_back_on_http(secured: Deployment) -> None:
     assert "no changes" in secured.up().text
 
 
+@contextlib.contextmanager
+def visited(deployment: Deployment, name: str) -> Iterator[list[str]]:
+    """A visitor who comes again and again, by a new connection each time; gives what went wrong for him."""
+    address = deployment.output("address")
+    context = trusting_all()
+    failures: list[str] = []
+    over = threading.Event()
+
+    def visit() -> None:
+        while not over.is_set():
+            try:
+                with httpx.Client(verify=context) as client:
+                    answer = client.get(
+                        f"https://{address}/healthz",
+                        headers={"Host": name},
+                        extensions={"sni_hostname": name},
+                        timeout=10,
+                    )
+                if answer.status_code != 200:
+                    failures.append(str(answer.status_code))
+            except httpx.HTTPError as error:
+                failures.append(repr(error))
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    try:
+        yield failures
+    finally:
+        over.set()
+        visitor.join()
+
+
+def trusting_all() -> ssl.SSLContext:
+    """For who wants to see a certificate, whoever signed it."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def give(deployment: Deployment, pair: Pair) -> None:
     """Set a certificate, with its authority behind it, and its key."""
     deployment.configure(certificate=pair.pem + CA.pem)
@@ -162,12 +206,9 @@ def by_https(deployment: Deployment, path: str, name: str, ca: str) -> httpx.Res
 
 def served(deployment: Deployment, name: str) -> x509.Certificate:
     """The certificate that readers get, whoever signed it."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     with (
         socket.create_connection((deployment.output("address"), 443), timeout=10) as plain,
-        context.wrap_socket(plain, server_hostname=name) as connection,
+        trusting_all().wrap_socket(plain, server_hostname=name) as connection,
     ):
         encoded = connection.getpeercert(binary_form=True)
         assert encoded
