@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 
@@ -114,10 +115,19 @@ def test_following_shows_what_comes_and_leaves_nothing_behind(deployed: Deployme
         )
         assert process.stdout
         wait(lambda: following(deployed))
-        deployed.get(f"/?followed={end.name}")
+        seen = threading.Event()
+        # What was asked before the log is followed does not show: asked again and again, within bounds.
+        asking = threading.Thread(target=ask, args=(deployed.output("url"), end.name, seen))
+        asking.start()
+        hanging = threading.Timer(60, process.kill)
+        hanging.start()
         for line in process.stdout:
             if f"followed={end.name}" in line:
+                seen.set()
                 break
+        hanging.cancel()
+        asking.join()
+        assert seen.is_set()
         # Ctrl-C reaches ssh as well; a kill only the one that it is for.
         if end is signal.SIGINT:
             os.killpg(process.pid, end)
@@ -128,6 +138,13 @@ def test_following_shows_what_comes_and_leaves_nothing_behind(deployed: Deployme
         assert "Traceback" not in rest
         assert "Aborted" not in rest
         wait(lambda: not following(deployed))
+
+
+def ask(url: str, name: str, seen: threading.Event) -> None:
+    for _ in range(100):
+        if seen.wait(0.5):
+            return
+        httpx.get(url, params={"followed": name}, timeout=10)
 
 
 def following(deployed: Deployment) -> bool:
