@@ -5,6 +5,8 @@
 - gunicorn, sync and gthread: as Flask's documentation puts it behind nginx
 - ours: what render/host_files.py makes of the default settings
 
+None of the others compresses; our gzip.conf is added to each, so that all send the same bytes.
+
 All run at the same time, as processes of this machine on loopback; wrk asks one of them at a time. A round asks each
 of them on each route, one after the other, so that a ratio is of two numbers taken within seconds. Ratios are medians
 over the rounds. gunicorn is no dependency of the project: each run installs it, with pinned versions, into an
@@ -20,9 +22,11 @@ import itertools
 import os
 import random
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,7 +37,7 @@ from bench import report
 from bench.http_load import Load, load
 from bench.http_servers import FILES, Server, blog, gunicorn, gunicorn_program, ours, techempower
 from bench.report import Figure
-from render.host_files import HostSettings
+from render.host_files import HostSettings, host_files
 from settings.values import PROJECT_FILE
 from tests.unit.recorder import run
 
@@ -71,19 +75,31 @@ _Start = Callable[[Path], contextlib.AbstractContextManager[Server]]
 def measure(rounds: int = ROUNDS, seconds: int = SECONDS) -> list[Figure]:
     """Return ratios, errors and memory."""
     with contextlib.ExitStack() as stack:
+        # Who ends this with SIGTERM, as `timeout` does, leaves no server behind either.
+        before_this = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+        stack.callback(signal.signal, signal.SIGTERM, before_this)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         servers = stack.enter_context(_servers(folder))
         memory = {name: server.memory() for name, server in servers.items()}
         _check(servers)
         results: Results = {}
+        before = time.monotonic(), _others_time(servers)
         for number in range(rounds):
             for connections, route in itertools.product(CONNECTIONS, ROUTES):
                 for name, server in servers.items():
                     result = load(server.address(route.path), connections, seconds, route.headers)
                     results.setdefault((name, route, connections), []).append(result)
                     _tell(number, name, route, connections, result)
+        after = time.monotonic(), _others_time(servers)
         busy = {name: server.memory() for name, server in servers.items()}
-    return [*_ratios(results), *_rates(results), *_errors(results), *_memory(memory, busy)]
+    others = (after[1] - before[1]) / (after[0] - before[0]) / (os.cpu_count() or 1)
+    return [
+        *_ratios(results),
+        *_rates(results),
+        *_errors(results),
+        *_memory(memory, busy),
+        Figure("processor time that went to others meanwhile", 100 * others, "%", "the less, the truer"),
+    ]
 
 
 @contextlib.contextmanager
@@ -93,6 +109,8 @@ def _servers(folder: Path) -> Iterator[dict[str, Server]]:
     shutil.copytree(FILES / "application", code, ignore=shutil.ignore_patterns("__pycache__"))
     (code / "static").mkdir()
     (code / "static/picture.jpg").write_bytes(random.Random(1).randbytes(PICTURE_SIZE))  # noqa: S311
+    own_settings = _default_settings()
+    (folder / "gzip.conf").write_bytes(host_files(own_settings)["etc/nginx/flask/gzip.conf"].content)
     program = gunicorn_program(folder / "gunicorn-environment")
     with contextlib.ExitStack() as stack:
         made: dict[str, Server] = {}
@@ -101,7 +119,7 @@ def _servers(folder: Path) -> Iterator[dict[str, Server]]:
             ("TechEmpower", lambda own: techempower(own, code)),
             ("gunicorn sync", lambda own: gunicorn(own, code, program, threads=1)),
             ("gunicorn gthread", lambda own: gunicorn(own, code, program, threads=2 * (os.cpu_count() or 1))),
-            (OURS, lambda _: ours(_default_settings(), code)),
+            (OURS, lambda _: ours(own_settings, code)),
         )
         for name, start in starts:
             own = folder / name.replace(" ", "-")
@@ -119,6 +137,15 @@ def _default_settings() -> HostSettings:
         config={"adminCidrs": '["203.0.113.7/32"]'},
     )
     return loaded[0]
+
+
+def _others_time(servers: dict[str, Server]) -> float:
+    """Seconds that the machine's cores have computed, less those of the servers and of wrk."""
+    user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split()[1:8])
+    everything = (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+    children = os.times()
+    wrk = children.children_user + children.children_system
+    return everything - wrk - sum(server.processor_time() for server in servers.values())
 
 
 def _check(servers: dict[str, Server]) -> None:

@@ -51,6 +51,10 @@ class Server:
         """MiB that its processes take: their own, and their part of what several share (PSS)."""
         return sum(map(_proportional_set, _processes_of(self.sessions))) / 1024
 
+    def processor_time(self) -> float:
+        """Seconds that its processes have computed, those included that have ended."""
+        return sum(map(_processor_ticks, _processes_of(self.sessions))) / os.sysconf("SC_CLK_TCK")
+
 
 @contextlib.contextmanager
 def blog(folder: Path, code: Path) -> Iterator[Server]:
@@ -112,8 +116,10 @@ def ours(settings: HostSettings, code: Path) -> Iterator[Server]:
         application = f"from {MODULE} import app\n"
         options = ("--pythonpath", str(code))
         with rig.uwsgi(made, application, *options) as uwsgi, rig.nginx(made):
-            nginx = int((made.root / "run/nginx.pid").read_text())
-            yield Server(made.public, (uwsgi.pid, nginx))
+            pid = made.root / "run/nginx.pid"
+            # Written a moment after nginx listens.
+            rig.until(lambda: bool(pid.read_text().strip()))
+            yield Server(made.public, (uwsgi.pid, int(pid.read_text())))
 
 
 def gunicorn_program(folder: Path) -> Path:
@@ -136,7 +142,7 @@ def _publish(place: Path, code: Path) -> None:
 
 
 def _laid_down(folder: Path, name: str, places: Mapping[str, str]) -> Path:
-    """Copy a file with its places replaced; each has to be in one of the server's files."""
+    """Copy a file into the server's folder, with its places replaced."""
     text = (FILES / name).read_text(encoding="utf-8")
     for old, new in places.items():
         text = text.replace(old, new)
@@ -151,6 +157,7 @@ def _nginx_moved(folder: Path, text: str) -> str:
     account = f"user {getpass.getuser()} {grp.getgrgid(os.getgid()).gr_name};\n"
     text = re.sub(r"^user .*\n", "", text, flags=re.MULTILINE)
     text = text.replace("/var/log/nginx/", f"{folder}/").replace("pid /run/nginx.pid;\n", "")
+    text = text.replace("include flask/gzip.conf", f"include {folder.parent}/gzip.conf")
     text = re.sub(r"include +uwsgi_params", "include /etc/nginx/uwsgi_params", text)
     temporary = "".join(f"    {kind}_temp_path {folder}/{kind};\n" for kind in _TEMPORARY)
     return account + f"pid {folder}/nginx.pid;\n" + text.replace("http {\n", "http {\n" + temporary, 1)
@@ -211,10 +218,22 @@ def _processes_of(sessions: tuple[int, ...]) -> list[int]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            # After the program's name in parentheses: state, parent, process group, session.
-            if int(stat.read_text().rpartition(")")[2].split()[3]) in sessions:
+            # State, parent, process group, session.
+            if int(_state(stat)[3]) in sessions:
                 found.append(int(stat.parent.name))
     return found
+
+
+def _processor_ticks(process: int) -> int:
+    with contextlib.suppress(OSError):
+        # User and system time, its own and that of children which ended.
+        return sum(map(int, _state(Path(f"/proc/{process}/stat"))[11:15]))
+    return 0
+
+
+def _state(stat: Path) -> list[str]:
+    """The fields of /proc/<pid>/stat after the program's name, which may hold spaces and parentheses."""
+    return stat.read_text().rpartition(")")[2].split()
 
 
 def _proportional_set(process: int) -> int:
