@@ -252,7 +252,7 @@ def _of_releases(released: load.Load, switches: Switches, without: load.Summary)
 def _times(name: str, summary: load.Summary) -> Figure:
     # A number of four digits would be printed with an exponent.
     scale, unit = (1, "ms") if summary.p99 < 1000 else (1000, "s")
-    others = f"p50 {summary.p50 / scale:.3g}, longest {summary.longest / scale:.3g}"
+    others = f"p50 {summary.p50:.0f} ms, longest {summary.longest:.0f} ms"
     return Figure(f"{name}: p99", summary.p99 / scale, f"{unit} ({others})")
 
 
