@@ -18,7 +18,8 @@ def status(host: Host, settings: Settings) -> Dict[str, Any]:
     """
     live = slots.live(host)
     return {
-        "live": _live(host, settings, live) if live else None,
+        "live": dict(live._asdict(), answers=_answer(host, settings, live)) if live else None,
+        "live_since": _since(host, live) if live else None,
         "load": _load(host, settings, live) if live else None,
         "slots": {slot: _slot(host, slot) for slot in SLOTS},
         "traffic": traffic.current(host, settings),
@@ -46,8 +47,8 @@ def as_text(state: Dict[str, Any]) -> str:
             "{release}  slot {slot}, answers: {answers}".format(**live) if live else "nothing"
         )
     ]
-    if live and live["served"]:
-        lines.append("serves    for {}".format(_age(live["served"])))
+    if state["live_since"]:
+        lines.append("serves    for {}".format(_age(state["live_since"])))
     load = state["load"]
     if load is not None:
         lines.append("load      " + _load_text(load))
@@ -92,14 +93,9 @@ def listing_text(rows: List[Dict[str, Any]]) -> str:
     )
 
 
-def _live(host: Host, settings: Settings, live: slots.Live) -> Dict[str, Any]:
+def _since(host: Host, live: slots.Live) -> Optional[float]:
     entry = releases.entry(host, live.release)
-    return dict(
-        live._asdict(),
-        answers=_answer(host, settings, live),
-        made=entry.made if entry else None,
-        served=entry.served if entry else None,
-    )
+    return entry.served if entry else None
 
 
 def _load(host: Host, settings: Settings, live: slots.Live) -> Optional[Dict[str, Any]]:
