@@ -17,7 +17,9 @@ DEV := .venv/.dev
 # The sandbox: containers, their image, their firewall.
 SANDBOX_PACKAGES := podman runc netavark iptables nftables mmdebstrap openssh-client ca-certificates
 # The programs that read what the project renders, and check it.
-CHECKER_PACKAGES := nginx cloud-init systemd
+CHECKER_PACKAGES := nginx cloud-init systemd logrotate openssl git
+# The load of the HTTP bench.
+BENCH_PACKAGES := wrk nginx
 
 # Judges of what is rendered, apart from .venv (sslyze would hold back its cryptography), and the Observatory of MDN.
 SCORES := .cache/scores/.installed
@@ -81,6 +83,7 @@ e2e: $(DEV) sandbox-packages ## the whole way, on the sandbox (as root)
 
 .PHONY: bench
 bench: $(DEV) sandbox-packages ## measure; the reports are in bench/
+	@bash setup/packages.sh $(BENCH_PACKAGES)
 	$(ROOT) $(BIN)/python -m bench
 
 .PHONY: readme

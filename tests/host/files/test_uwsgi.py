@@ -79,8 +79,8 @@ def test_sigterm_lets_a_running_request_finish(host: Host) -> None:
 
 def test_workers_that_end_by_their_number_of_requests_lose_none(host: Host) -> None:
     ini = host.root / "etc/flask/uwsgi/slot.ini"
-    text = ini.read_text().replace("max-requests = 10000", "max-requests = 25")
-    ini.write_text(text.replace("max-requests-delta = 500", "max-requests-delta = 5"))
+    text = ini.read_text().replace("max-requests = 100000", "max-requests = 25")
+    ini.write_text(text.replace("max-requests-delta = 5000", "max-requests-delta = 5"))
     statuses: list[int] = []
 
     def ask() -> None:
