@@ -18,6 +18,8 @@ from settings.values import Values, integer, refuse, require_secret
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 # By these a module can define a name that its text does not show.
 _DEFINERS = frozenset(("__getattr__", "exec", "globals", "setattr", "vars"))
+# nginx's loopback listener is 8099, the metrics' 9117; the second slot takes the next port.
+_TAKEN_PORTS = (8098, 8099, 9116, 9117)
 # What the launcher of a slot sets itself, and what would change how its Python starts.
 _RESERVED_ENV = re.compile(
     r"FLASK_(SLOT|RELEASE)\w*|UWSGI_\w*|PATH|HOME|USER|LD_\w+|PYTHON(PATH|HOME|STARTUP)|NOTIFY_SOCKET"
@@ -114,13 +116,12 @@ def _socket(values: Values) -> str:
     loopback = False
     with contextlib.suppress(ValueError):
         loopback = ipaddress.IPv4Address(host).is_loopback
-    # The uwsgi protocol can load code: it is never bound to an address that others reach. The second slot
-    # takes the next port; 8099 is the loopback listener of nginx.
-    if not loopback or not port.isdigit() or not 1024 <= int(port) <= 65534 or int(port) in (8098, 8099):
+    # The uwsgi protocol can load code: it is never bound to an address that others reach.
+    if not loopback or not port.isdigit() or not 1024 <= int(port) <= 65534 or int(port) in _TAKEN_PORTS:
         refuse(
             "socket",
             socket,
-            "unix, or a loopback address and port such as 127.0.0.1:8080 (1024 to 65534, not 8098 or 8099)",
+            "unix, or a loopback address and port such as 127.0.0.1:8080 (1024 to 65534, not 8098, 8099, 9116 or 9117)",
         )
     return socket
 

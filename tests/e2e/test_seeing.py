@@ -165,7 +165,7 @@ def test_only_keys_get_in(deployed: Deployment) -> None:
         "passwordauthentication no",
         "kbdinteractiveauthentication no",
         "permitrootlogin without-password",
-        "maxauthtries 4",
+        "maxauthtries 6",
         "logingracetime 30",
         "x11forwarding no",
     } <= says
