@@ -42,7 +42,8 @@ def test_a_write_replaces_the_whole_file(tmp_path: Path) -> None:
 def test_a_stack_is_held_by_one_run_and_given_back_by_a_dead_one(tmp_path: Path) -> None:
     folder = tmp_path / "local"
     program = (
-        "import sys, time; sys.path.insert(0, sys.argv[2]); from pathlib import Path; from sandbox.state import locked\n"
+        "import sys, time; sys.path.insert(0, sys.argv[2])\n"
+        "from pathlib import Path; from sandbox.state import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)\n"
     )
     with subprocess.Popen(

@@ -35,7 +35,7 @@ def test_nothing_in_it_is_newer_than_python_36(package: str) -> None:
 
 
 def test_whole_way_under_python_36(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is a Python 3.6, it configures, releases, goes back and boots; the checker above reads it anywhere."""
+    """Where there is a Python 3.6, it configures, releases, goes back and boots; elsewhere the checker has to do."""
     found = python36()
     if found is None:
         return
