@@ -5,7 +5,7 @@ which still runs. One killed after it is finished: the slot that was left is sto
 and environments get their name, or their marker, when they are whole.
 """
 
-from typing import Optional, Set
+from typing import Any, Dict, Optional, Set
 
 from flask_release import (
     drain,
@@ -74,9 +74,18 @@ def repair(host: Host, settings: Settings, lock: Lock) -> None:
     for slot in SLOTS:
         if (live is None or slot != live.slot) and units.slot_runs(slot):
             say(f"slot {slot} runs and is not live: it is stopped")
+            if slot != has_traffic and _was_at_the_gate(before or {}, slot):
+                # It may still load, or hang: nobody waits for it.
+                units.end(unit(slot))
+                continue
             traffic.wait_for_exit(workers, settings.drain_seconds)
             drain.retire(host, slot, settings.drain_seconds)
     processes.follow(host)
+
+
+def _was_at_the_gate(before: Dict[str, Any], slot: str) -> bool:
+    """The run before started the slot, and was killed before it sent anybody there."""
+    return before.get("slot") == slot and before.get("step") in ("start", "gate")
 
 
 def clear(host: Host) -> None:
