@@ -88,9 +88,11 @@ def test_application_that_hangs(site: Server, application: Callable[[str], str],
 
 def test_application_that_eats_memory_is_the_one_that_ends(site: Server) -> None:
     old = ask(site.address)
-    with visiting(site.address) as seen, site.memory(320), site.settings(check={"timeout": 4}):
+    with visiting(site.address) as seen, site.memory(320), site.settings(check={"timeout": 3}):
         ran = site.release(broken_apps.eating_memory("hungry"))
-    refused(site, old, seen, ran, "no good answer within 4 s", "killed by signal 9")
+    refused(site, old, seen, ran, "did not pass the check at /healthz")
+    # A worker of its own, as its master says, or the master as well, as systemd does.
+    assert re.search("killed by signal 9|code=killed", ran.err)
     # What serves is not the kernel's first choice.
     assert set(site.must("cat $(pgrep -x uwsgi | sed 's,.*,/proc/&/oom_score_adj,')").split()) == {"0"}
 
