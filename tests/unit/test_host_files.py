@@ -10,24 +10,11 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from health import HealthCheck
 from render import host_files as module
 from render.host_files import HostSettings, host_files
 from render.profiles import PROFILES
+from tests.host.files.variants import BLOG
 
-BLOG = HostSettings(
-    profile=PROFILES["centos7"],
-    server_names=("203.0.113.7",),
-    has_domain=False,
-    module="uwsgi",
-    callable="app",
-    processes=4,
-    threads=2,
-    socket="127.0.0.1:8080",
-    health=HealthCheck(path="/", status=200, body="", attempts=3, interval=0.1, timeout=60, settle=0),
-    keep_releases=5,
-    client_max_body_size="16m",
-)
 DEBIAN = replace(
     BLOG, profile=PROFILES["debian12"], socket="unix", server_names=("www.example.com",), has_domain=True
 )
