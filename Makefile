@@ -28,8 +28,8 @@ OBSERVATORY := .cache/observatory/.installed
 PYTEST := $(BIN)/python -m pytest
 # The sample application is a project of its own, with its own folder as the import root: a run of its own.
 APP_TESTS := $(PYTEST) app/tests
-# A file's tests share what they deploy, so they stay together.
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+# A file's tests share what they deploy, so they stay together. Four on two cores: most of the time they wait for a server.
+PARALLEL := --numprocesses 4 --dist loadfile
 
 SHELL_SCRIPTS := .ci/run $(wildcard setup/*.sh cloud-init/*.sh)
 
