@@ -5,7 +5,7 @@ a failure sends the traffic back to the old slot, which still runs. After the re
 """
 
 import time
-from typing import NamedTuple, Optional, Set
+from typing import Callable, NamedTuple, Optional, Set
 
 from flask_release import (
     drain,
@@ -16,6 +16,7 @@ from flask_release import (
     processes,
     releases,
     slots,
+    standby,
     traffic,
     units,
     watch,
@@ -35,7 +36,14 @@ class Activated(NamedTuple):
 
 
 def activate(
-    host: Host, settings: Settings, lock: Lock, release: str, attempts: int, watch_seconds: float
+    host: Host,
+    settings: Settings,
+    lock: Lock,
+    release: str,
+    attempts: int,
+    watch_seconds: float,
+    keep: bool = False,
+    ready: Callable[[], object] = lambda: None,
 ) -> Activated:
     """Serve a release that is on disk with its environment, from the idle slot.
 
@@ -46,6 +54,8 @@ def activate(
         release: the release.
         attempts: good answers needed before traffic moves.
         watch_seconds: how long errors are watched after it moved.
+        keep: the slot that is left sleeps, ready for a rollback, instead of being stopped.
+        ready: what else has to be good once the gate is passed; may raise.
 
     Raises:
         Problem: it does not serve; what served before serves on.
@@ -56,9 +66,14 @@ def activate(
     started = time.time()
     mark = watch.mark(host)
     try:
-        _start(host, settings, slot, release)
+        if standby.holds(host, settings, slot, release):
+            # The gate's first question wakes it.
+            standby.forget(host, slot)
+        else:
+            _start(host, settings, slot, release)
         lock.step("gate")
         gate.wait(host, settings, slot, release, attempts, started)
+        ready()
     except BaseException:
         units.end(unit(slot))
         raise
@@ -88,7 +103,7 @@ def activate(
     say(f"release {release} serves from slot {slot}")
     if old:
         lock.step("drain")
-        _leave(host, settings, old.slot, workers)
+        _leave(host, settings, old.slot, workers, keep)
     lock.step("processes")
     processes.follow(host)
     return Activated(slot, old.release if old else None, moved)
@@ -96,8 +111,9 @@ def activate(
 
 def _start(host: Host, settings: Settings, slot: str, release: str) -> None:
     if units.state(unit(slot)).runs:
-        # Nearly always the stop of the release before, which is still on its way.
+        # One that sleeps ends at once; else it is nearly always the stop of the release before, still on its way.
         units.stop(unit(slot))
+    standby.forget(host, slot)
     slots.occupy(host, slot, release)
     started = files.read_json(host.started) or {}
     digest = launcher.settings_digest(host, settings, release)
@@ -114,9 +130,9 @@ def _move_back(host: Host, settings: Settings, slot: str, old: Optional[str]) ->
         # Stopping the slot that the traffic goes to would be worse than leaving it.
         say(f"warning: the traffic could not be moved back: {problem.text}")
         return
-    _leave(host, settings, slot, workers)
+    _leave(host, settings, slot, workers, keep=False)
 
 
-def _leave(host: Host, settings: Settings, slot: str, workers: Set[int]) -> None:
+def _leave(host: Host, settings: Settings, slot: str, workers: Set[int], keep: bool) -> None:
     traffic.wait_for_exit(workers, settings.drain_seconds)
-    drain.retire(host, slot, settings.drain_seconds)
+    drain.retire(host, slot, settings.drain_seconds, keep)

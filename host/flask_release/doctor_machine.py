@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+from flask_release import meminfo
 from flask_release.finding import BAD, OK, WARN, Finding, Patient
 from flask_release.host import Host
 from flask_release.problem import Problem
@@ -95,16 +96,12 @@ def judge_disk(path: str, free: int, size: int, inodes_free: int, inodes: int) -
 def memory(patient: Patient) -> List[Finding]:
     """Memory and swap."""
     del patient
-    values: Dict[str, int] = {}
-    for line in (_PROC / "meminfo").read_text().splitlines():
-        name, _, value = line.partition(":")
-        values[name] = int(value.split()[0]) * 1024
-    available = values.get("MemAvailable", values["MemFree"] + values.get("Cached", 0))
-    return [judge_memory(available, values["MemTotal"], values["SwapFree"], values["SwapTotal"], contained())]
+    return [judge_memory(meminfo.read(), contained())]
 
 
-def judge_memory(available: int, total: int, swap_free: int, swap: int, container: bool) -> Finding:
-    """Memory in bytes, of which so much can be had without swapping."""
+def judge_memory(found: meminfo.Memory, container: bool) -> Finding:
+    """Whether there is enough."""
+    total, available, swap, swap_free = found
     text = f"{available / _MIB:.0f} of {total / _MIB:.0f} MiB available, swap "
     text += f"{(swap - swap_free) / _MIB:.0f} of {swap / _MIB:.0f} MiB used" if swap else "none"
     remedy = "fewer processes, or a larger instanceType; ./ops status tells what the slot takes"

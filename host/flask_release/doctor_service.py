@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
-from flask_release import counters, gate, launcher, listening, lock, slots, traffic
+from flask_release import counters, gate, launcher, listening, lock, slots, standby, traffic
 from flask_release import units as systemd
 from flask_release.finding import BAD, OK, WARN, Finding, Patient
 from flask_release.host import SLOTS, Host, unit
@@ -92,7 +92,7 @@ def units(patient: Patient) -> List[Finding]:
     at_work = lock.owner(patient.host) is not None
     findings = [_must_run("nginx.service", "`nginx -t`, `systemctl start nginx`")]
     for slot in SLOTS:
-        findings.append(_slot(slot, live.slot if live else None, at_work))
+        findings.append(_slot(patient.host, slot, live.slot if live else None, at_work))
     boot = describe("flask-boot.service")
     failed = boot.active == "failed"
     findings.append(
@@ -270,7 +270,7 @@ def _stoppable(name: str) -> bool:
     return name.endswith((".service", ".socket"))
 
 
-def _slot(slot: str, live: Optional[str], at_work: bool) -> Finding:
+def _slot(host: Host, slot: str, live: Optional[str], at_work: bool) -> Finding:
     name = unit(slot)
     found = describe(name)
     if slot == live:
@@ -279,6 +279,8 @@ def _slot(slot: str, live: Optional[str], at_work: bool) -> Finding:
         return Finding(
             name, BAD, f"{found.words}, and it is live", f"`journalctl -u {name}`, `flask-release boot`"
         )
+    if found.active == "active" and standby.sleeps(host, slot):
+        return Finding(name, OK, f"asleep with {slots.occupant(host, slot)}, ready for a rollback")
     if found.active == "active" and not at_work:
         return Finding(
             name, WARN, "runs, and is not live", f"`systemctl stop {name}`; the next release does it too"

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Dict, Optional
 
-from flask_release import units, uwsgi
+from flask_release import standby, units, uwsgi
 from flask_release.host import Host, unit
 from flask_release.problem import Problem, say
 
@@ -12,14 +12,17 @@ SAMPLES = 3
 INTERVAL = 0.1
 
 
-def retire(host: Host, slot: str, seconds: float) -> None:
+def retire(host: Host, slot: str, seconds: float, keep: bool = False) -> None:
     """Wait for the slot's requests, at most some seconds, and have it stopped in uWSGI's graceful way.
 
     nginx must not send it requests any more. The stop itself takes uWSGI about a second and is systemd's to finish:
-    nobody waits for it but the next start in that slot.
+    nobody waits for it but the next start in that slot. With `keep` it is put to sleep instead, ready for a rollback,
+    when that can be.
     """
     if not wait_until_idle(host, slot, seconds):
         say(f"slot {slot} still has requests after {seconds:g} s; they end with it")
+    elif keep and standby.sleep(host, slot):
+        return
     try:
         units.must("stop", "--no-block", unit(slot))
     except Problem as problem:

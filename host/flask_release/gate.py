@@ -14,6 +14,10 @@ ASK_SYSTEMD = 0.25
 LONGEST_REQUEST = 5.0
 
 
+class Refused(Problem):
+    """The slot did not pass."""
+
+
 def probe(
     host: Host, settings: Settings, slot: str, release: str, timeout: float = LONGEST_REQUEST
 ) -> Optional[str]:
@@ -62,7 +66,7 @@ def wait(host: Host, settings: Settings, slot: str, release: str, attempts: int,
         started: time of the start, in seconds of the epoch; the journal is shown from there.
 
     Raises:
-        Problem: it did not pass; with the last lines of the slot's journal.
+        Refused: it did not pass; with the last lines of the slot's journal.
     """
     check = settings.check
     until = time.monotonic() + check.timeout
@@ -105,7 +109,7 @@ def wait(host: Host, settings: Settings, slot: str, release: str, attempts: int,
 
 
 def _refuse(settings: Settings, slot: str, why: str, started: float) -> None:
-    raise Problem(
+    raise Refused(
         f"The new slot did not pass the check at {settings.health_path}: {why}. Nothing was changed: what served"
         " before serves still. Correct the application (above, the end of its log), or healthPath and the check, and"
         " release again.",

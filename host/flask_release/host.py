@@ -111,6 +111,10 @@ class Host(NamedTuple):
         """Link to the socket of the slot that nginx talks to."""
         return self.run / "current.sock"
 
+    def asleep(self, slot: str) -> Path:
+        """There while the slot sleeps; the slot's unit does not start then."""
+        return self.run / f"{slot}.asleep"
+
     @property
     def nginx_pid(self) -> Path:
         """Process id of nginx's master."""

@@ -1,18 +1,22 @@
-"""Which processes the kernel ends first when memory runs out: those of a release that is not live yet.
+"""Which processes the kernel ends first when memory runs out: those of a release that is not live.
 
-A slot starts as the first choice. When its release becomes live it is one among others again; at a boot, or after a
-crash, the live slot starts as such.
+A slot starts as the first choice. When its release becomes live it is one among others again, until it is left; at a
+boot, or after a crash, the live slot starts as such.
 """
 
 import contextlib
 from pathlib import Path
 from typing import Any, Dict, List
 
+from flask_release import meminfo
 from flask_release.host import Host
 
 # /proc/<pid>/oom_score_adj: before all others, and no preference. Processes pass it on to those they start.
 FIRST = "1000"
 NONE = "0"
+
+# `flask-release doctor` warns at 0.1.
+_SPARE = 0.25
 
 
 def offer() -> None:
@@ -29,6 +33,17 @@ def spare(host: Host, slot: str) -> None:
         workers: List[Dict[str, Any]] = _stats(host, slot).get("workers") or []
         for worker in workers:
             _write(str(worker["pid"]), NONE)
+
+
+def offer_master(pid: int) -> None:
+    """Make a slot's master, and the workers that it will start, the kernel's first choice."""
+    _write(str(pid), FIRST)
+
+
+def scarce() -> bool:
+    """So little memory is left that nothing should be held that could be started anew."""
+    found = meminfo.read()
+    return found.available < _SPARE * found.total
 
 
 def _stats(host: Host, slot: str) -> Dict[str, Any]:

@@ -1,13 +1,13 @@
-"""The application is imported once, as the service account, before anything of it is started."""
+"""What is tried of a release before it serves: its import and its `release` command, as the service account."""
 
 import os
 import pwd
 from typing import Dict, Optional
 
-from flask_release import launcher, procfile, releases, static
+from flask_release import launcher, releases, static
 from flask_release.host import Host
 from flask_release.problem import Problem, say
-from flask_release.process import run
+from flask_release.process import Ran, Running, run, start
 from flask_release.settings import Settings
 
 # What uWSGI does with module and callable; the application's own traceback is left to Python.
@@ -28,54 +28,72 @@ if not callable(found):
 """ + static.PROGRAM
 
 
-def check_import(host: Host, settings: Settings, slot: str, release: str) -> Optional[static.Static]:
-    """Import the release's module and find its callable.
+class Import:
+    """An import of the application that was started."""
 
-    Returns:
-        The application's static files, when it has some.
+    def __init__(self, running: Running, named: str, timeout: float) -> None:
+        self._running = running
+        self._named = named
+        self._timeout = timeout
+        self._ran: Optional[Ran] = None
 
-    Raises:
-        Problem: it does not import; with the application's own traceback.
-    """
+    def result(self) -> Optional[static.Static]:
+        """Wait for its end.
+
+        Returns:
+            The application's static files, when it has some.
+
+        Raises:
+            Problem: it does not import; with the application's own traceback.
+        """
+        if self._ran is None:
+            self._ran = self._end()
+        if self._ran.code != 0:
+            raise Problem(
+                f"The application does not start: {self._named} cannot be imported (above, its own words); nothing"
+                " was changed. Correct it and release again.",
+                self._ran.last(60),
+            )
+        return static.told(self._ran.output)
+
+    def cancel(self) -> None:
+        """End it, if it still runs."""
+        self._running.kill()
+
+    def _end(self) -> Ran:
+        try:
+            return self._running.end()
+        except Problem as problem:
+            raise Problem(
+                f"The application's import did not end within {self._timeout:g} s; nothing was changed. Let"
+                f" {self._named} do its slow work when it is first asked.",
+                problem.detail,
+            )
+
+
+def start_import(host: Host, settings: Settings, slot: str, release: str) -> Import:
+    """Start to import the release's module and find its callable, as the service account."""
     facts = releases.facts(host, release)
     code = str(releases.code(host, release, facts))
     python = str(releases.venv(host, facts) / "bin/python")
-    try:
-        ran = run(
-            [python, "-s", "-c", _IMPORT, code, facts["module"], facts["callable"]],
-            env=environment(host, settings, slot, release),
-            cwd=code,
-            user=settings.service_user,
-            timeout=settings.check.timeout,
-            background=True,
-        )
-    except Problem as problem:
-        if not problem.detail and "longer" not in problem.text:
-            raise
-        raise Problem(
-            "The application's import did not end within {:g} s; nothing was changed. Let {} do its slow work"
-            " when it is first asked.".format(settings.check.timeout, facts["module"]),
-            problem.detail,
-        )
-    if ran.code != 0:
-        raise Problem(
-            "The application does not start: {}:{} cannot be imported (above, its own words); nothing was changed."
-            " Correct it and release again.".format(facts["module"], facts["callable"]),
-            ran.last(60),
-        )
-    return static.told(ran.output)
+    running = start(
+        [python, "-s", "-c", _IMPORT, code, facts["module"], facts["callable"]],
+        env=environment(host, settings, slot, release),
+        cwd=code,
+        user=settings.service_user,
+        timeout=settings.check.timeout,
+        background=True,
+    )
+    return Import(running, "{module}:{callable}".format(**facts), settings.check.timeout)
 
 
-def run_release_command(host: Host, settings: Settings, slot: str, release: str) -> None:
+def run_release_command(host: Host, settings: Settings, slot: str, release: str, command: str) -> None:
     """Run the Procfile's `release` command, such as a migration, as the service account.
 
     Raises:
         Problem: it failed; with the end of what it printed.
     """
     app = releases.folder(host, release) / "app"
-    command = procfile.read(app).release
-    if command is None:
-        return
     say(f"release command: {command}")
     env = launcher.process_environment(host, slot, release, "release", _base(settings))
     ran = run(launcher.shell(command), env, str(app), settings.service_user, settings.release_seconds)

@@ -6,13 +6,17 @@ import os
 import pwd
 import signal
 import subprocess
+import time
 from typing import Callable, Dict, List, NamedTuple, Optional
 
+from flask_release import memory
 from flask_release.problem import Problem
 
 # A remote command's PATH may leave these out; systemctl, nginx and sysctl live there on some systems.
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 NICE = 10
+# Seconds that the output of an ended program takes to read.
+READING = 1.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -27,6 +31,42 @@ class Ran(NamedTuple):
         return "\n".join(self.output.rstrip().splitlines()[-lines:])
 
 
+class Running:
+    """A program that was started."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", name: str, timeout: float) -> None:
+        self._process = process
+        self._name = name
+        self._timeout = timeout
+        self._until = time.monotonic() + timeout
+
+    def end(self) -> Ran:
+        """Wait for its end; to be called once.
+
+        Raises:
+            Problem: it took too long, and was killed with all it started.
+        """
+        try:
+            # One that has ended is read even when its time is over.
+            output, _ = self._process.communicate(timeout=max(READING, self._until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.kill()
+            output, _ = self._process.communicate()
+            text = output.decode(errors="replace")
+            raise Problem(f"{self._name} took longer than {self._timeout:g} s and was ended.", text)
+        except BaseException:
+            self.kill()
+            self._process.wait()
+            raise
+        return Ran(self._process.returncode, output.decode(errors="replace"))
+
+    def kill(self) -> None:
+        """End it with all it started, if it still runs."""
+        if self._process.poll() is None:
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
 def run(
     command: List[str],
     env: Optional[Dict[str, str]] = None,
@@ -35,18 +75,34 @@ def run(
     timeout: float = 600,
     background: bool = False,
 ) -> Ran:
-    """Run a program to its end, with nothing on its stdin.
+    """Run a program to its end; as `start`.
+
+    Raises:
+        Problem: the program is not there, or took too long.
+    """
+    return start(command, env, cwd, user, timeout, background).end()
+
+
+def start(
+    command: List[str],
+    env: Optional[Dict[str, str]] = None,
+    cwd: str = "/",
+    user: str = "",
+    timeout: float = 600,
+    background: bool = False,
+) -> Running:
+    """Start a program, with nothing on its stdin.
 
     Args:
         command: the program and its arguments; no shell.
         env: its whole environment; default: `system_environment()`.
         cwd: folder to run it in.
         user: account to run it as; empty, or when this is not root: the current one.
-        background: it leaves the processor to others first, such as to what serves.
+        background: it leaves processor and memory to others first, such as to what serves.
         timeout: seconds, after which it is killed with all it started.
 
     Raises:
-        Problem: the program is not there, or took too long.
+        Problem: the program is not there.
     """
     try:
         process = subprocess.Popen(
@@ -56,23 +112,12 @@ def run(
             stderr=subprocess.STDOUT,
             env=system_environment() if env is None else env,
             cwd=cwd,
-            preexec_fn=_child(user, NICE if background else 0),
+            preexec_fn=_child(user, background),
             start_new_session=True,
         )
     except FileNotFoundError as error:
         raise Problem(f"{command[0]} is not there ({error}). Install it, or look at the bootstrap's log.")
-    try:
-        output, _ = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        _kill_group(process)
-        output, _ = process.communicate()
-        text = output.decode(errors="replace")
-        raise Problem(f"{command[0]} took longer than {timeout:g} s and was ended.", text)
-    except BaseException:
-        _kill_group(process)
-        process.wait()
-        raise
-    return Ran(process.returncode, output.decode(errors="replace"))
+    return Running(process, command[0], timeout)
 
 
 def system_environment() -> Dict[str, str]:
@@ -83,13 +128,15 @@ def system_environment() -> Dict[str, str]:
     return env
 
 
-def _child(user: str, nice: int) -> Callable[[], None]:
+def _child(user: str, background: bool) -> Callable[[], None]:
     change = bool(user) and os.geteuid() == 0
     account = pwd.getpwnam(user) if change else None
     libc = ctypes.CDLL(None)
 
     def prepare() -> None:
-        os.nice(nice)
+        if background:
+            os.nice(NICE)
+            memory.offer()
         if account is not None:
             os.initgroups(account.pw_name, account.pw_gid)
             os.setgid(account.pw_gid)
@@ -99,8 +146,3 @@ def _child(user: str, nice: int) -> Callable[[], None]:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
     return prepare
-
-
-def _kill_group(process: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(OSError):
-        os.killpg(process.pid, signal.SIGKILL)

@@ -66,9 +66,7 @@ def release(
 
     def work() -> activation.Activated:
         prepare(host, settings, lock, found, release_id, variables, request)
-        return activation.activate(
-            host, settings, lock, release_id, settings.check.attempts, settings.watch_seconds
-        )
+        return _activate(host, settings, lock, release_id)
 
     facts = {"action": "release", "release": release_id, "author": request.author, "commit": request.commit}
     try:
@@ -123,10 +121,10 @@ def prepare(
     variables: Dict[str, str],
     request: Request,
 ) -> None:
-    """Put the release on disk with its environment, and see that it imports.
+    """Put the release on disk with its environment, and run its Procfile's `release` command.
 
     Raises:
-        Problem: it does not unpack, install or import.
+        Problem: it does not unpack or install, or the command fails.
     """
     group = settings.service_user
     # The service's home, but not its own: it could put another release in a slot's place.
@@ -146,14 +144,43 @@ def prepare(
         requirements = releases.folder(host, release_id) / "requirements.txt"
         venvs.build(host, settings, venv, requirements, bool(found.facts.get("hashed")))
         say(f"environment {venv} built in {time.monotonic() - began:.1f} s")
-    lock.step("import")
-    live = slots.live(host)
     if fresh:
+        lock.step("compile")
         preflight.compile_code(host, release_id)
-    slot = slots.other(live.slot if live else None)
-    static.publish(host, release_id, preflight.check_import(host, settings, slot, release_id))
+    command = procfile.read(releases.folder(host, release_id) / "app").release
+    if command is None:
+        return
+    # It may change what nobody can change back: not for a release that does not even import.
+    lock.step("import")
+    slot = _idle(host)
+    preflight.start_import(host, settings, slot, release_id).result()
     lock.step("release command")
-    preflight.run_release_command(host, settings, slot, release_id)
+    preflight.run_release_command(host, settings, slot, release_id, command)
+
+
+def _activate(host: Host, settings: Settings, lock: Lock, release_id: str) -> activation.Activated:
+    """Serve the release; its import is checked beside the start of its slot, which takes as long."""
+    check = preflight.start_import(host, settings, _idle(host), release_id)
+
+    def publish() -> None:
+        static.publish(host, release_id, check.result())
+
+    attempts, seconds = settings.check.attempts, settings.watch_seconds
+    try:
+        return activation.activate(
+            host, settings, lock, release_id, attempts, seconds, keep=True, ready=publish
+        )
+    except gate.Refused:
+        # Where it is the import that fails, Python's own words say it better than the slot's journal.
+        check.result()
+        raise
+    finally:
+        check.cancel()
+
+
+def _idle(host: Host) -> str:
+    live = slots.live(host)
+    return slots.other(live.slot if live else None)
 
 
 def discard(host: Host, release_id: str) -> None:

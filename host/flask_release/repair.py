@@ -16,6 +16,7 @@ from flask_release import (
     record,
     releases,
     slots,
+    standby,
     static,
     traffic,
     units,
@@ -72,6 +73,8 @@ def repair(host: Host, settings: Settings, lock: Lock) -> None:
         if left and live.release == (before or {}).get("release"):
             releases.left_by_rollback(host, left)
     for slot in SLOTS:
+        if live and slot not in (live.slot, has_traffic) and standby.sleeps(host, slot):
+            continue
         if (live is None or slot != live.slot) and units.slot_runs(slot):
             say(f"slot {slot} runs and is not live: it is stopped")
             if slot != has_traffic and _was_at_the_gate(before or {}, slot):

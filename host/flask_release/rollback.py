@@ -80,4 +80,4 @@ def _rebuild(host: Host, settings: Settings, lock: Lock, target: releases.Entry)
     facts = releases.facts(host, target.id)
     requirements = releases.folder(host, target.id) / "requirements.txt"
     venvs.build(host, settings, target.venv, requirements, bool(facts.get("hashed")))
-    preflight.check_import(host, settings, "a", target.id)
+    preflight.start_import(host, settings, "a", target.id).result()

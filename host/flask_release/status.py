@@ -3,7 +3,7 @@
 import time
 from typing import Any, Dict, List, Optional
 
-from flask_release import counters, gate, lock, record, releases, slots, traffic, units
+from flask_release import counters, gate, lock, record, releases, slots, standby, traffic, units
 from flask_release.host import SLOTS, Host, unit
 from flask_release.settings import Settings
 
@@ -13,6 +13,8 @@ _WATCHED = 1.0
 
 def status(host: Host, settings: Settings) -> Dict[str, Any]:
     """The state of the host: live slot and release, both units, where traffic goes, who works on it, the last runs.
+
+    A slot's "state" is systemd's ActiveState, or "asleep": ready for a rollback (`standby.py`).
 
     "load" counts requests for a second. Times are in seconds of the epoch, memory is in bytes.
     """
@@ -137,7 +139,11 @@ def _answer(host: Host, settings: Settings, live: slots.Live) -> str:
 
 def _slot(host: Host, slot: str) -> Dict[str, Any]:
     state = units.state(unit(slot))
-    return {"state": state.active, "sub": state.sub, "release": slots.occupant(host, slot) or ""}
+    return {
+        "state": "asleep" if standby.sleeps(host, slot) else state.active,
+        "sub": state.sub,
+        "release": slots.occupant(host, slot) or "",
+    }
 
 
 def _blank(entry: Dict[str, Any]) -> Dict[str, Any]:

@@ -203,18 +203,19 @@ def test_disks(free: int, size: int, inodes_free: int, inodes: int, state: str) 
 @pytest.mark.parametrize(
     ("sizes", "container", "state"),
     [
-        ((2 * GIB, 4 * GIB, 0, 0), False, "ok"),
-        ((300 * MIB, 4 * GIB, 0, 0), False, "warn"),
-        ((100 * MIB, 4 * GIB, 0, 0), False, "bad"),
-        ((100 * MIB, 4 * GIB, GIB, GIB), False, "warn"),
-        ((2 * GIB, 4 * GIB, 100 * MIB, GIB), False, "warn"),
-        ((500 * MIB, GIB, 0, 0), False, "warn"),
-        ((500 * MIB, GIB, 0, 0), True, "ok"),
+        ((4 * GIB, 2 * GIB, 0, 0), False, "ok"),
+        ((4 * GIB, 300 * MIB, 0, 0), False, "warn"),
+        ((4 * GIB, 100 * MIB, 0, 0), False, "bad"),
+        ((4 * GIB, 100 * MIB, GIB, GIB), False, "warn"),
+        ((4 * GIB, 2 * GIB, GIB, 100 * MIB), False, "warn"),
+        ((GIB, 500 * MIB, 0, 0), False, "warn"),
+        ((GIB, 500 * MIB, 0, 0), True, "ok"),
     ],
 )
 def test_memory(sizes: tuple[int, int, int, int], *, container: bool, state: str) -> None:
-    """Sizes: available, total, swap free, swap."""
-    assert module("doctor_machine").judge_memory(*sizes, container).state == state
+    """Sizes: total, available, swap, swap free."""
+    found = module("meminfo").Memory(*sizes)
+    assert module("doctor_machine").judge_memory(found, container).state == state
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,111 @@
+"""The slot that was left, asleep: its application is loaded and its master runs, without workers.
+
+A rollback to it answers within milliseconds: the first question wakes it (uWSGI's cheap mode). Until the next release
+takes its slot it costs the memory of one process, of which it is the first to be ended when memory runs out. The file
+/run/flask/<slot>.asleep says that it sleeps: gone after a boot, as the slot is.
+"""
+
+import os
+import time
+from typing import Any, Callable, Dict, Optional, Set
+
+from flask_release import files, launcher, memory, slots, units, uwsgi
+from flask_release.host import Host
+from flask_release.problem import say
+from flask_release.settings import Settings
+
+# Seconds that its workers get to end; they have nothing to do any more.
+PATIENCE = 10.0
+POLL = 0.02
+# Commands of uWSGI's FIFO: workers end one by one in their own way, for new ones; all workers end, until asked.
+_NEW_WORKERS = b"w"
+_CHEAP = b"C"
+
+
+def sleep(host: Host, slot: str) -> bool:
+    """Put an idle slot, which nginx asks no more, to sleep; False when it cannot be."""
+    stats = _stats(host, slot)
+    master = int((stats or {}).get("pid") or 0)
+    workers = _workers(stats)
+    if not master or not workers:
+        return False
+    hindrance = _hindrance(master)
+    if hindrance:
+        say(f"slot {slot} is stopped, not kept ready for a rollback: {hindrance}")
+        return False
+    try:
+        # Cheap mode kills workers outright. Those that served end in their own way first (atexit runs).
+        _tell(host, slot, _NEW_WORKERS)
+        if not _wait(host, slot, lambda now: bool(now) and not now & workers):
+            return False
+        _tell(host, slot, _CHEAP)
+        if not _wait(host, slot, lambda now: not now):
+            return False
+    except OSError:
+        return False
+    memory.offer_master(master)
+    files.write(host.asleep(slot), b"")
+    return True
+
+
+def sleeps(host: Host, slot: str) -> bool:
+    """The slot was put to sleep, and is still there to be woken."""
+    return host.asleep(slot).exists() and units.slot_runs(slot)
+
+
+def holds(host: Host, settings: Settings, slot: str, release: str) -> bool:
+    """The slot sleeps with this release, started with the settings as they are now."""
+    started = files.read_json(host.started) or {}
+    return (
+        slots.occupant(host, slot) == release
+        and started.get(slot) == launcher.settings_digest(host, settings, release)
+        and sleeps(host, slot)
+    )
+
+
+def forget(host: Host, slot: str) -> None:
+    """Note that the slot does not sleep any more."""
+    files.remove(host.asleep(slot))
+
+
+def _hindrance(master: int) -> Optional[str]:
+    # Threads that an application starts when it is imported run in the master: a scheduler of the old release would go
+    # on beside the new one's.
+    try:
+        threads = len(os.listdir(f"/proc/{master}/task"))
+    except OSError:
+        return "its master is gone"
+    if threads > 1:
+        return "the application starts threads when it is imported"
+    if memory.scarce():
+        return "memory is scarce"
+    return None
+
+
+def _wait(host: Host, slot: str, reached: Callable[[Set[int]], bool]) -> bool:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if reached(_workers(_stats(host, slot))):
+            return True
+        time.sleep(POLL)
+    return False
+
+
+def _workers(stats: Optional[Dict[str, Any]]) -> Set[int]:
+    """Process ids of the workers that run."""
+    return {int(worker["pid"]) for worker in (stats or {}).get("workers") or [] if worker.get("pid")}
+
+
+def _stats(host: Host, slot: str) -> Optional[Dict[str, Any]]:
+    try:
+        return uwsgi.stats(host.stats(slot))
+    except OSError:
+        return None
+
+
+def _tell(host: Host, slot: str, command: bytes) -> None:
+    descriptor = os.open(str(host.fifo(slot)), os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        os.write(descriptor, command)
+    finally:
+        os.close(descriptor)
