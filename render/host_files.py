@@ -49,12 +49,14 @@ class HostSettings:
         has_domain: the site has a name of its own, so requests for other names are refused.
         module: Python module of the application; the release names it on the server, no file here does.
         callable: its WSGI callable; as `module`.
-        processes: uWSGI worker processes of a slot.
-        threads: threads in each.
+        processes: uWSGI worker processes of a slot; 0: chosen on the host.
+        threads: threads in each; 0: chosen on the host.
         socket: `unix`, or the loopback address and port of the first slot (the second takes the next port).
         health: when the application is well.
         keep_releases: releases on the host, the live one among them.
         client_max_body_size: largest request body, in nginx's notation.
+        load: what the application mostly does, `cpu`, `io` or `mixed`: what is chosen on the host depends on it.
+        request_timeout: seconds that a request may take.
         static_url: address of static files, as `/static/`, which nginx serves itself; empty: the application does.
         requests_per_second: of one address, four times as many at once; 0: no limit.
         connections_per_address: 0: no limit.
@@ -79,6 +81,8 @@ class HostSettings:
     health: HealthCheck
     keep_releases: int
     client_max_body_size: str
+    load: str = "mixed"
+    request_timeout: int = 60
     static_url: str = "/static/"
     requests_per_second: int = 0
     connections_per_address: int = 0

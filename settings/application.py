@@ -13,9 +13,11 @@ import pulumi
 
 from health import HealthCheck
 from settings.health_check import health
-from settings.values import Values, integer, refuse, require_secret
+from settings.values import Values, integer, one_of, refuse, require_secret
 
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
+# What an application mostly does: compute, wait for others, or both.
+LOADS = ("cpu", "io", "mixed")
 # By these a module can define a name that its text does not show.
 _DEFINERS = frozenset(("__getattr__", "exec", "globals", "setattr", "vars"))
 # nginx's loopback listener is 8099, the metrics' 9117; the second slot takes the next port.
@@ -28,14 +30,31 @@ _RESERVED_ENV = re.compile(
 
 @dataclass(frozen=True)
 class ApplicationSettings:
-    """The Flask application and how uWSGI runs it. `environment`: plain and secret variables together, secret."""
+    """The Flask application and how uWSGI runs it.
+
+    Attributes:
+        path: its folder.
+        python_path: the folder in it that imports start from.
+        module: Python module that holds the application.
+        callable: its name there, or a factory call.
+        load: what the application mostly does: `cpu`, `io` or `mixed`.
+        processes: of uWSGI; 0: the server chooses, by its size and `load`.
+        threads: in each process; 0: the server chooses.
+        request_timeout: seconds after which a request is ended.
+        socket: `unix`, or a loopback address and port.
+        environment: plain and secret variables together, secret.
+        health: when it is well.
+        keep_releases: on the server, the live one among them.
+    """
 
     path: Path
     python_path: str
     module: str
     callable: str
+    load: str
     processes: int
     threads: int
+    request_timeout: int
     socket: str
     environment: pulumi.Output[dict[str, str]]
     health: HealthCheck
@@ -62,8 +81,10 @@ def application(values: Values, folder: Path) -> ApplicationSettings:
         python_path=source.relative_to(path).as_posix(),
         module=module,
         callable=callable_,
-        processes=integer(values, "processes", 1, 64),
-        threads=integer(values, "threads", 1, 64),
+        load=one_of(values, "load", LOADS),
+        processes=integer(values, "processes", 0, 64),
+        threads=integer(values, "threads", 0, 64),
+        request_timeout=integer(values, "requestTimeout", 5, 3600),
         socket=_socket(values),
         environment=_environment(values),
         health=health(values),

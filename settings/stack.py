@@ -42,6 +42,8 @@ class Settings:
             callable=self.application.callable,
             processes=self.application.processes,
             threads=self.application.threads,
+            load=self.application.load,
+            request_timeout=self.application.request_timeout,
             socket=self.application.socket,
             health=self.application.health,
             keep_releases=self.application.keep_releases,

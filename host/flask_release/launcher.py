@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Dict, List, Mapping, NamedTuple
 
-from flask_release import files, memory, procfile, releases, slots
+from flask_release import files, memory, procfile, releases, sizing, slots
 from flask_release import settings as settings_module
 from flask_release.host import Host
 from flask_release.problem import Problem
@@ -112,6 +112,7 @@ def compose(host: Host, settings: Settings, slot: str, release: str, base: Mappi
     arguments = [
         str(venv / "bin/uwsgi"),
         "--ini", str(host.slot_ini),
+        *sizing.options(settings),
         *listen,
         "--master-fifo", str(host.fifo(slot)),
         "--stats", str(host.stats(slot)),

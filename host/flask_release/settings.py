@@ -34,10 +34,16 @@ class Check(NamedTuple):
     scheme: str = "http"
 
 
+LOADS = ("cpu", "io", "mixed")
+
+
 class Settings(NamedTuple):
     """What the stack decides about releases. Times in seconds.
 
     Attributes:
+        processes: uWSGI worker processes of a slot; 0: as many as suit the machine (sizing.py).
+        threads: in each process; 0: as many as suit `load`.
+        load: what the application mostly does: "cpu" (compute), "io" (wait) or "mixed".
         socket: "unix", or the TCP address of slot a; slot b takes the next port.
         health_path: path of the health check, with its query if it has one.
         service_user: account and group that the application runs as.
@@ -53,6 +59,9 @@ class Settings(NamedTuple):
         lock_seconds: longest wait for another run of this tool.
     """
 
+    processes: int = 0
+    threads: int = 0
+    load: str = "mixed"
     socket: str = "unix"
     health_path: str = "/"
     service_user: str = "flask"
@@ -102,6 +111,8 @@ def load(host: Host, path: Optional[Path] = None) -> Settings:
         raise Problem(
             f"{file}: socket is {settings.socket!r}; it has to be unix, or an address and port such as 127.0.0.1:8080."
         )
+    if settings.load not in LOADS:
+        raise Problem(f"{file}: load is {settings.load!r}; it has to be one of {', '.join(LOADS)}.")
     return settings
 
 

@@ -124,7 +124,7 @@ def test_status_says_what_serves(deployed: Deployment) -> None:
         ("module", "shop", "module is 'shop'"),
         ("appPath", "nowhere", "appPath is 'nowhere'"),
         ("bandwidth", 5, "unknown configuration key bandwidth"),
-        ("processes", 0, "processes is '0'"),
+        ("processes", 65, "processes is '65'"),
         ("os", "centos7", "set os to debian12"),
     ],
 )

@@ -14,6 +14,7 @@ from render import host_files as module
 from render.host_files import HostSettings, host_files
 from render.profiles import PROFILES
 from tests.host.files.variants import BLOG
+from tests.host.release_tool.fake_host import module as tool_module
 
 DEBIAN = replace(
     BLOG, profile=PROFILES["debian12"], socket="unix", server_names=("www.example.com",), has_domain=True
@@ -27,11 +28,9 @@ def lines(settings: HostSettings, name: str) -> list[str]:
 
 
 def test_the_blog_posts_values() -> None:
-    ini = lines(BLOG, "etc/flask/uwsgi/slot.ini")
-    assert "processes = 4" in ini
-    assert "threads = 2" in ini
     assert "server 127.0.0.1:8080 max_fails=0;" in lines(BLOG, "etc/nginx/flask/upstream.conf.default")
-    assert json.loads(host_files(BLOG)["etc/flask/host.json"].content)["socket"] == "127.0.0.1:8080"
+    told = json.loads(host_files(BLOG)["etc/flask/host.json"].content)
+    assert (told["processes"], told["threads"], told["socket"]) == (4, 2, "127.0.0.1:8080")
     site = lines(BLOG, "etc/nginx/flask/site.conf")
     assert "server_name 203.0.113.7;" in site
     assert "location / {" in lines(BLOG, "etc/nginx/flask/pages.conf")
@@ -81,6 +80,14 @@ def test_a_health_path_with_quotes_and_ampersands_arrives_as_it_is() -> None:
         host_files(replace(BLOG, health=replace(BLOG.health, path=odd)))["etc/flask/host.json"].content
     )
     assert told["health_path"] == odd
+
+
+def test_the_hosts_tool_knows_what_the_size_of_a_slot_depends_on(tmp_path: Path) -> None:
+    settings = replace(BLOG, processes=0, threads=0, load="io", request_timeout=300)
+    file = tmp_path / "host.json"
+    file.write_bytes(host_files(settings)["etc/flask/host.json"].content)
+    tool = tool_module("settings").load(None, file)
+    assert (tool.processes, tool.threads, tool.load, tool.drain_seconds) == (0, 0, "io", 300)
 
 
 def test_body_limit() -> None:

@@ -71,7 +71,8 @@ def test_defaults(project: Path) -> None:
     application = loaded.application
     assert application.path == project / "app"
     assert (application.python_path, application.module, application.callable) == (".", "app", "app")
-    assert (application.processes, application.threads, application.socket) == (2, 16, "unix")
+    assert (application.load, application.processes, application.threads) == ("mixed", 0, 0)
+    assert (application.request_timeout, application.socket) == (60, "unix")
     assert application.health.path == "/"
     assert (loaded.web.domain, loaded.web.client_max_body_size) == (None, "16m")
     assert loaded.web.static_url == "/static/"
@@ -105,8 +106,10 @@ def test_every_key_reaches_the_settings(project: Path) -> None:
             "pythonPath": "src",
             "module": "shop.wsgi",
             "callable": "create_app()",
+            "load": "io",
             "processes": "3",
             "threads": "1",
+            "requestTimeout": "300",
             "socket": "127.0.0.1:9000",
             "healthPath": "/healthz?full=1",
             "domain": "www.example.com",
@@ -136,6 +139,7 @@ def test_every_key_reaches_the_settings(project: Path) -> None:
     assert application.path == project / "site"
     assert (application.python_path, application.module) == ("src", "shop.wsgi")
     assert (application.callable, application.processes, application.threads) == ("create_app()", 3, 1)
+    assert (application.load, application.request_timeout) == ("io", 300)
     assert (application.socket, application.health.path) == ("127.0.0.1:9000", "/healthz?full=1")
     assert loaded.web == WebSettings(
         domain="www.example.com",
@@ -150,6 +154,8 @@ def test_every_key_reaches_the_settings(project: Path) -> None:
     host = loaded.host("203.0.113.10")
     for name in WebSettings.__dataclass_fields__.keys() - {"domain"}:
         assert getattr(host, name) == getattr(loaded.web, name), name
+    for name in ("processes", "threads", "load", "request_timeout", "socket"):
+        assert getattr(host, name) == getattr(application, name), name
 
 
 def test_the_blog_posts_own_values(project: Path) -> None:
@@ -212,11 +218,14 @@ WRONG = [
     ("module", "my-app", "a Python module name"),
     ("callable", "application", "it defines app"),
     ("callable", "app(1)", "a name such as app, or a factory call"),
-    ("processes", "0", "a whole number from 1 to 64"),
-    ("processes", "65", "a whole number from 1 to 64"),
-    ("processes", "two", "a whole number from 1 to 64"),
-    ("threads", "0", "a whole number from 1 to 64"),
-    ("threads", "65", "a whole number from 1 to 64"),
+    ("load", "disk", "cpu or io or mixed"),
+    ("processes", "-1", "a whole number from 0 to 64"),
+    ("processes", "65", "a whole number from 0 to 64"),
+    ("processes", "two", "a whole number from 0 to 64"),
+    ("threads", "-1", "a whole number from 0 to 64"),
+    ("threads", "65", "a whole number from 0 to 64"),
+    ("requestTimeout", "4", "a whole number from 5 to 3600"),
+    ("requestTimeout", "3601", "a whole number from 5 to 3600"),
     ("socket", "8080", "unix, or a loopback address and port"),
     ("socket", "0.0.0.0:8080", "unix, or a loopback address and port"),
     ("socket", "127.0.0.1:80", "1024 to 65534"),

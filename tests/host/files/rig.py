@@ -26,6 +26,7 @@ import pytest
 from render.host_files import HostSettings
 from tests.host.files.programs import program
 from tests.host.files.variants import write
+from tests.host.release_tool.fake_host import module
 from tests.unit.certificates import authority, certificate
 
 PATIENCE = 30.0
@@ -120,6 +121,7 @@ def uwsgi(
     command = [
         program("uwsgi"),
         *("--ini", str(made.root / "etc/flask/uwsgi/slot.ini")),
+        *sizes(made),
         *("--socket", made.socket, "--stats", str(made.stats)),
         *("--chdir", str(code), "--pythonpath", str(code), "--module", "application", "--callable", "app"),
         *("--add-header", f"X-Flask-Release: {release}"),
@@ -130,6 +132,13 @@ def uwsgi(
         _until(process, made.stats.exists, made, "uwsgi")
         point_to_slot(made)
         yield process
+
+
+def sizes(made: Host) -> list[str]:
+    """The options that the launcher of a slot adds for this machine, by the host's own settings."""
+    settings = module("settings").load(module("host").Host(made.root))
+    options: list[str] = module("sizing").options(settings)
+    return options
 
 
 def _certify(made: Host) -> None:

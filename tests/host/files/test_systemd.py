@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,18 +122,29 @@ def test_exposure_of_nginx(variant: str, bar: float, tmp_path: Path) -> None:
     assert judged.returncode == 0, judged.stdout
 
 
+@pytest.mark.parametrize("seconds", [5, 60, 3600])
 @pytest.mark.parametrize("variant", [CENTOS, DEBIAN])
-def test_times_are_in_step(variant: str) -> None:
+def test_times_are_in_step(variant: str, seconds: int) -> None:
     """A running request has longer to end than uWSGI lets it run, and systemd waits longer than uWSGI."""
-    files = {name: file.content.decode() for name, file in host_files(VARIANTS[variant]).items()}
+    settings = replace(VARIANTS[variant], request_timeout=seconds)
+    files = {name: file.content.decode() for name, file in host_files(settings).items()}
     ini, uwsgi = files["etc/flask/uwsgi/slot.ini"], files["etc/nginx/flask/uwsgi.conf"]
     harakiri = _number(r"^harakiri = (\d+)$", ini)
     mercy = _number(r"^worker-reload-mercy = (\d+)$", ini)
     stop = _number(r"^TimeoutStopSec=(\d+)$", files["etc/systemd/system/flask-app@.service"])
     read = _number(r"^uwsgi_read_timeout (\d+)s;$", uwsgi)
-    shutdown = _number(r"^worker_shutdown_timeout (\d+)s;$", files["etc/nginx/nginx.conf"])
+    send = _number(r"^uwsgi_send_timeout (\d+)s;$", uwsgi)
+    assert harakiri == seconds
     assert harakiri < mercy < stop
-    assert harakiri < read < shutdown
+    assert harakiri < read == send
+    assert json.loads(files["etc/flask/host.json"])["drain_seconds"] == seconds
+
+
+@pytest.mark.parametrize("variant", [CENTOS, DEBIAN])
+def test_a_reload_of_nginx_ends_no_request_that_uwsgi_lets_run(variant: str) -> None:
+    files = {name: file.content.decode() for name, file in host_files(VARIANTS[variant]).items()}
+    read = _number(r"^uwsgi_read_timeout (\d+)s;$", files["etc/nginx/flask/uwsgi.conf"])
+    assert read < _number(r"^worker_shutdown_timeout (\d+)s;$", files["etc/nginx/nginx.conf"])
 
 
 @pytest.mark.parametrize("variant", [CENTOS, DEBIAN])

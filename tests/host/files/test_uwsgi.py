@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,18 @@ from tests.host.files import rig
 from tests.host.files.application import APPLICATION
 from tests.host.files.programs import run
 from tests.host.files.rig import Host
+
+# Otherwise a worker of less than a minute is left alone, and the master pauses between two that end at once.
+IMPATIENT = ("--min-worker-lifetime=0", "--forkbomb-delay=0")
+# Keeps a MiB of each request.
+LEAKING = """
+kept = []
+
+def app(environ, start_response):
+    kept.append(b"x" * (1 << 20))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"leaking"]
+"""
 
 
 def stats(host: Host) -> dict[str, Any]:
@@ -81,6 +94,27 @@ def test_workers_that_end_by_their_number_of_requests_lose_none(host: Host) -> N
     ini = host.root / "etc/flask/uwsgi/slot.ini"
     text = ini.read_text().replace("max-requests = 100000", "max-requests = 25")
     ini.write_text(text.replace("max-requests-delta = 5000", "max-requests-delta = 5"))
+    with rig.uwsgi(host, APPLICATION, *IMPATIENT), rig.nginx(host):
+        statuses = _statuses(host)
+        respawned = sum(worker["respawn_count"] for worker in stats(host)["workers"])
+    assert respawned > 8, "each of the four workers started once, and again"
+    assert statuses == Counter({200: 400})
+
+
+def test_workers_that_end_by_their_memory_lose_none(host: Host) -> None:
+    bound = 48
+    # The last of an option counts.
+    with rig.uwsgi(host, LEAKING, f"--reload-on-rss={bound}", *IMPATIENT), rig.nginx(host):
+        statuses = _statuses(host)
+        workers = stats(host)["workers"]
+    assert sum(worker["respawn_count"] for worker in workers) > 8
+    assert statuses == Counter({200: 400})
+    # Beyond the bound by what the requests of its two threads leave behind, but not by what 100 do.
+    assert max(worker["rss"] for worker in workers) < (bound + 8) << 20
+
+
+def _statuses(host: Host) -> Counter[int]:
+    """Of 400 requests, eight at a time."""
     statuses: list[int] = []
 
     def ask() -> None:
@@ -88,17 +122,12 @@ def test_workers_that_end_by_their_number_of_requests_lose_none(host: Host) -> N
             for _ in range(50):
                 statuses.append(client.get(f"http://127.0.0.1:{host.public}/page").status_code)
 
-    # Otherwise a worker of less than a minute is left alone, and the master pauses between two that end at once.
-    with rig.uwsgi(host, APPLICATION, "--min-worker-lifetime=0", "--forkbomb-delay=0"), rig.nginx(host):
-        threads = [threading.Thread(target=ask) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        respawned = sum(worker["respawn_count"] for worker in stats(host)["workers"])
-    assert respawned > 8, "each of the four workers started once, and again"
-    assert set(statuses) == {200}
-    assert len(statuses) == 400
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return Counter(statuses)
 
 
 def _cores(host: Host) -> list[dict[str, Any]]:
