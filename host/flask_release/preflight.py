@@ -48,6 +48,12 @@ class Import:
         """
         if self._ran is None:
             self._ran = self._end()
+        if self._ran.code < 0:
+            raise Problem(
+                f"The import of {self._named} was ended by signal {-self._ran.code}"
+                f"{' (most likely for want of memory)' if self._ran.code == -9 else ''}; nothing was changed.",
+                self._ran.last(60),
+            )
         if self._ran.code != 0:
             raise Problem(
                 f"The application does not start: {self._named} cannot be imported (above, its own words); nothing"

@@ -158,9 +158,9 @@ def test_two_releases_at_once(site: Server) -> None:
     old = ask(site.address)
     first, second = site.archive(good("first")), site.archive(good("second"))
     with visiting(site.address) as seen:
-        at_work = site.start_struck(first, signal.SIGSTOP, at="import")
+        at_work = site.start_struck(first, signal.SIGSTOP, at="compile")
         assert at_work.stdout
-        assert at_work.stdout.readline() == b"import\n"
+        assert at_work.stdout.readline() == b"compile\n"
         with site.settings(lock_seconds=0):
             ran = site.run(f"{TOOL} release {second}", NO_VARIABLES)
             refused_by_lock = ran.code, ran.err
@@ -203,7 +203,7 @@ def test_killed_at_every_step(site: Server) -> None:
                 may_be_seen.add(name)
             noted = json.loads(site.must("cat /var/lib/flask/release.lock"))["step"]
             assert noted == re.sub(r" 2$|\+$", "", place)
-    assert {"unpack", "environment", "environment+", "import", "gate", "switch", *MOVED} <= set(passed)
+    assert {"unpack", "environment", "environment+", "compile", "gate", "switch", *MOVED} <= set(passed)
     assert set(seen) <= {*may_be_seen, name}
     assert int(site.must(interrupted)) == before + len(passed)
     well(site, name)
@@ -236,6 +236,21 @@ def test_uwsgi_master_killed(site: Server) -> None:
 
 
 # Reboots
+
+
+def test_sleeping_slot_killed(site: Server) -> None:
+    """It is not started anew beside what serves, and a rollback to its release starts it all the same."""
+    assert site.release(good("newer")).code == 0
+    (asleep,) = re.findall(r"([ab])\.asleep", site.must("ls /run/flask"))
+    unit = f"flask-app@{asleep}"
+    site.must(f"kill -9 $(systemctl show -p MainPID {unit} | cut -d= -f2)")
+    site.must(f"while [ $(systemctl is-active {unit}) = activating ]; do sleep 0.1; done")
+    assert site.run(f"systemctl is-active {unit}").out.strip() == "inactive"
+    well(site, "newer")
+    with visiting(site.address) as seen:
+        assert site.run(f"{TOOL} rollback").code == 0
+    assert "newer" not in ask(site.address)
+    assert set(seen) <= {"newer", ask(site.address)}
 
 
 def test_reboot(site: Server) -> None:

@@ -47,6 +47,11 @@ def test_application_that_does_not_import(serving: FakeHost) -> None:
     assert ran.err.count("Traceback") == 1
 
 
+def test_import_that_is_killed(serving: FakeHost) -> None:
+    ran = serving.release(serving.archive("bad", "import os\nos.kill(os.getpid(), 9)\n"))
+    refused(serving, ran, "import of site_app:app was ended by signal 9 (most likely for want of memory)")
+
+
 def test_callable_that_is_not_there(serving: FakeHost) -> None:
     refused(serving, serving.release(serving.archive("bad", callable="application")), "has no application")
 
