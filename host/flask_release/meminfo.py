@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import Dict, NamedTuple
 
-PLACE = Path("/proc/meminfo")
-
-
 class Memory(NamedTuple):
     """In bytes. `available`: what can be had without swapping."""
 
@@ -15,12 +12,12 @@ class Memory(NamedTuple):
     swap_free: int
 
 
-def read() -> Memory:
+def read(root: Path = Path("/")) -> Memory:
     """What the kernel says now."""
     values: Dict[str, int] = {}
-    for line in PLACE.read_text().splitlines():
+    for line in (root / "proc/meminfo").read_text().splitlines():
         name, _, value = line.partition(":")
         values[name] = int(value.split()[0]) * 1024
     # Kernels before 3.14 have no MemAvailable.
-    available = values.get("MemAvailable", values["MemFree"] + values.get("Cached", 0))
-    return Memory(values["MemTotal"], available, values["SwapTotal"], values["SwapFree"])
+    available = values.get("MemAvailable", values.get("MemFree", 0) + values.get("Cached", 0))
+    return Memory(values["MemTotal"], available, values.get("SwapTotal", 0), values.get("SwapFree", 0))

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import List, NamedTuple
 
+from flask_release import meminfo
 from flask_release.settings import Settings
 
 # Threads of a process by what the application mostly does. Measured: with 2 x 16 threads an application that computes
@@ -62,9 +63,7 @@ def of(settings: Settings, found: Machine) -> Size:
 
 def machine(root: Path = Path("/")) -> Machine:
     """This machine; in a container with a limit on memory, that limit is its memory."""
-    meminfo = (root / "proc/meminfo").read_text()
-    total = next(line.split()[1] for line in meminfo.splitlines() if line.startswith("MemTotal:"))
-    limits = [int(total) * 1024]
+    limits = [meminfo.read(root).total]
     # A container's own group is at the top of what it sees (version 2, version 1); a machine has no limit there. Not
     # the group of this process: a slot's, a login's and a timer's are different ones.
     for file in ("memory.max", "memory/memory.limit_in_bytes"):
