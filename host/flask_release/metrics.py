@@ -6,10 +6,11 @@ Text format: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
 import socketserver
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
-from flask_release import counters, releases, settings, slots
+from flask_release import counters, releases, settings, slots, trim
 from flask_release.counters import Nginx, Slot, Worker
 from flask_release.host import SLOTS, Host
 from flask_release.problem import Problem
@@ -67,7 +68,7 @@ def text(host: Host) -> str:
 
 
 def serve(host: Host, address: Tuple[str, int]) -> None:
-    """Answer GET /metrics until the process is ended.
+    """Answer GET /metrics until the process is ended, and look after the memory of the slots' processes meanwhile.
 
     Raises:
         Problem: the address is taken.
@@ -181,5 +182,12 @@ def _server(host: Host, address: Tuple[str, int]) -> HTTPServer:
     # (ThreadingHTTPServer came with Python 3.7.)
     class Server(socketserver.ThreadingMixIn, HTTPServer):
         daemon_threads = True
+        looked = time.monotonic()
+
+        def service_actions(self) -> None:
+            # Called twice a second. This process is there at any time; a timer's would start for each look.
+            if time.monotonic() - self.looked >= trim.INTERVAL:
+                self.looked = time.monotonic()
+                trim.trim(host)
 
     return Server(address, Handler)

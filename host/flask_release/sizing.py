@@ -33,7 +33,7 @@ class Machine(NamedTuple):
 
 
 class Size(NamedTuple):
-    """Of a slot: processes, threads in each, and the resident memory in MiB at which a process is replaced."""
+    """Of a slot: processes, threads in each, and the resident memory in MiB at which a process is replaced (trim.py)."""
 
     processes: int
     threads: int
@@ -46,8 +46,6 @@ def options(settings: Settings) -> List[str]:
     return [
         "--processes", str(size.processes),
         "--threads", str(size.threads),
-        # Asked after a request: the process ends when it has nothing to do any more, and another takes its place.
-        "--reload-on-rss", str(size.memory_bound),
     ]  # fmt: skip
 
 

@@ -5,28 +5,42 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.host.files import rig
 from tests.host.files.application import APPLICATION
 from tests.host.files.programs import run
 from tests.host.files.rig import Host
+from tests.host.release_tool.fake_host import TOOL, module
 
 # Otherwise a worker of less than a minute is left alone, and the master pauses between two that end at once.
 IMPATIENT = ("--min-worker-lifetime=0", "--forkbomb-delay=0")
-# Keeps a MiB of each request.
+# Keeps a MiB of each request, up to 60.
 LEAKING = """
 kept = []
 
 def app(environ, start_response):
-    kept.append(b"x" * (1 << 20))
+    if len(kept) < 60:
+        kept.append(b"x" * (1 << 20))
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"leaking"]
+"""
+# What flask-metrics.service runs, on a machine with 45 MiB for each of four processes, and impatient.
+LOOK = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from flask_release import cli, sizing, trim
+sizing.SYSTEM, sizing.LEAST_BOUND, sizing.machine = 0, 45, lambda: sizing.Machine(4, 180)
+trim.INTERVAL, trim.YOUNG = 0.2, 0.0
+cli.main(["--root", sys.argv[2], "metrics", "--listen", "127.0.0.1:0"])
 """
 
 
@@ -101,16 +115,52 @@ def test_workers_that_end_by_their_number_of_requests_lose_none(host: Host) -> N
     assert statuses == Counter({200: 400})
 
 
-def test_workers_that_end_by_their_memory_lose_none(host: Host) -> None:
-    bound = 48
-    # The last of an option counts.
-    with rig.uwsgi(host, LEAKING, f"--reload-on-rss={bound}", *IMPATIENT), rig.nginx(host):
-        statuses = _statuses(host)
-        workers = stats(host)["workers"]
-    assert sum(worker["respawn_count"] for worker in workers) > 8
-    assert statuses == Counter({200: 400})
-    # Beyond the bound by what the requests of its two threads leave behind, but not by what 100 do.
-    assert max(worker["rss"] for worker in workers) < (bound + 8) << 20
+def test_workers_that_take_too_much_memory_are_replaced_and_lose_no_request(host: Host) -> None:
+    ended = threading.Event()
+    statuses: list[int] = []
+
+    def ask() -> None:
+        with httpx.Client(timeout=20) as client:
+            while not ended.is_set():
+                statuses.append(client.get(f"http://127.0.0.1:{host.public}/page").status_code)
+
+    with rig.uwsgi(host, LEAKING, "--forkbomb-delay=0"), rig.nginx(host):
+        first = {worker["pid"] for worker in stats(host)["workers"]}
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        looks_after_memory = subprocess.Popen([sys.executable, "-B", "-c", LOOK, TOOL.parent, host.root])
+        try:
+            rig.until(lambda: not first & {worker["pid"] for worker in stats(host)["workers"]})
+        finally:
+            looks_after_memory.terminate()
+            looks_after_memory.wait()
+            ended.set()
+            for thread in threads:
+                thread.join()
+    assert set(statuses) == {200}
+
+
+@pytest.mark.parametrize(
+    "case",  # MiB of the machine, seconds that a worker is young, how many are told to end
+    [(4, 0.0, 1), (4, 60.0, 0), (40000, 0.0, 0)],
+    ids=["too large", "too large and just started", "within its share"],
+)
+def test_which_workers_are_replaced(
+    host: Host,
+    case: tuple[int, float, int],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    memory, young, told = case
+    sizing, trim = module("sizing"), module("trim")
+    monkeypatch.setattr(sizing, "SYSTEM", 0)
+    monkeypatch.setattr(sizing, "LEAST_BOUND", 1)
+    monkeypatch.setattr(sizing, "machine", lambda: sizing.Machine(4, memory))
+    monkeypatch.setattr(trim, "YOUNG", young)
+    with rig.uwsgi(host, APPLICATION):
+        trim.trim(module("host").Host(host.root))
+    assert capfd.readouterr().err.count(f"of {memory // 4} MiB and is replaced") == told
 
 
 def _statuses(host: Host) -> Counter[int]:

@@ -68,17 +68,13 @@ def test_the_limit_of_a_container_is_its_memory(limits: dict[str, str], memory: 
 
 def given(host: FakeHost, slot: str) -> dict[str, str]:
     words = host.started_with(slot)["arguments"]
-    return {name: words[words.index(name) + 1] for name in ("--processes", "--threads", "--reload-on-rss")}
+    return {name: words[words.index(name) + 1] for name in ("--processes", "--threads")}
 
 
 def test_a_slot_is_started_in_its_size(host: FakeHost) -> None:
     host.configure(processes=4, threads=2)
     assert host.release(host.archive("one")).code == 0
-    assert given(host, "a") == {
-        "--processes": "4",
-        "--threads": "2",
-        "--reload-on-rss": str(max(256, (sizing.machine().memory - 300) // 4)),
-    }
+    assert given(host, "a") == {"--processes": "4", "--threads": "2"}
 
 
 def test_another_size_is_taken_over_and_the_same_one_is_no_reason_to_start_anew(host: FakeHost) -> None:
