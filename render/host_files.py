@@ -57,6 +57,7 @@ class HostSettings:
         client_max_body_size: largest request body, in nginx's notation.
         load: what the application mostly does, `cpu`, `io` or `mixed`: what is chosen on the host depends on it.
         request_timeout: seconds that a request may take.
+        other_servers: uWSGI of other servers, as address and port in a network of one's own, that share the work.
         static_url: address of static files, as `/static/`, which nginx serves itself; empty: the application does.
         requests_per_second: of one address, four times as many at once; 0: no limit.
         connections_per_address: 0: no limit.
@@ -83,6 +84,7 @@ class HostSettings:
     client_max_body_size: str
     load: str = "mixed"
     request_timeout: int = 60
+    other_servers: tuple[str, ...] = ()
     static_url: str = "/static/"
     requests_per_second: int = 0
     connections_per_address: int = 0

@@ -34,13 +34,14 @@ def test_the_blog_posts_values() -> None:
     site = lines(BLOG, "etc/nginx/flask/site.conf")
     assert "server_name 203.0.113.7;" in site
     assert "location / {" in lines(BLOG, "etc/nginx/flask/pages.conf")
-    assert "uwsgi_pass flask;" in lines(BLOG, "etc/nginx/flask/application.conf")
+    assert "uwsgi_pass flask;" in lines(BLOG, "etc/nginx/flask/pages.conf")
 
 
-def test_a_unix_socket_needs_no_upstream() -> None:
-    files = host_files(DEBIAN)
-    assert "uwsgi_pass unix:/run/flask/current.sock;" in lines(DEBIAN, "etc/nginx/flask/application.conf")
-    assert not [name for name in files if re.search(r"/nginx/.*(upstream|slots)", name)]
+def test_a_unix_socket_needs_no_file_of_the_release_tool() -> None:
+    assert lines(DEBIAN, "etc/nginx/flask/application_servers.conf") == [
+        "upstream flask {", "server unix:/run/flask/current.sock;", "}",
+    ]  # fmt: skip
+    assert not [name for name in host_files(DEBIAN) if "nginx/flask/upstream" in name]
 
 
 def test_the_release_tool_owns_the_upstream_of_a_tcp_socket() -> None:
