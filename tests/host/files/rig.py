@@ -127,7 +127,10 @@ def uwsgi(
         *("--add-header", f"X-Flask-Release: {release}"),
         *options,
     ]
-    with _started(made, "uwsgi", command) as process:
+    # As systemd does it for the slot's unit.
+    unit = (made.root / "etc/systemd/system/flask-app@.service").read_text()
+    batch = re.search(r"^CPUSchedulingPolicy=batch$", unit, re.MULTILINE)
+    with _started(made, "uwsgi", [*(["chrt", "--batch", "0"] if batch else []), *command]) as process:
         # The statistics are served once the application is loaded and the workers are forked.
         _until(process, made.stats.exists, made, "uwsgi")
         point_to_slot(made)
