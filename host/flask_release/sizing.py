@@ -12,10 +12,11 @@ from typing import List, NamedTuple
 from flask_release import meminfo
 from flask_release.settings import Settings
 
-# Threads of a process by what the application mostly does. Measured: with 2 x 16 threads an application that computes
-# is as fast as with few of them, and one that waits four times as fast as with 4 x 2. Each more is a request more that
-# waits at the same time; where all compute they only take turns.
-THREADS = {"cpu": 2, "mixed": 16, "io": 32}
+# Processes beyond the number of cores, and threads in each, by what the application mostly does. Measured on 2 cores
+# (bench/http.py): 33 requests at a time are four times as many answers as 4 x 2 when they wait. Threads of a process that
+# compute only take turns, which costs: 3 x 11 do a few percent more than 2 x 16 of the same memory, and 2 x 2 more still.
+MORE = {"cpu": 0, "mixed": 1, "io": 0}
+THREADS = {"cpu": 2, "mixed": 11, "io": 32}
 # MiB: what a process of a common Flask application takes, and what is left to the system, nginx and the journal.
 PROCESS = 300
 SYSTEM = 300
@@ -51,7 +52,8 @@ def options(settings: Settings) -> List[str]:
 
 def of(settings: Settings, found: Machine) -> Size:
     """The size of a slot; what the settings say counts, and 0 there leaves it to the machine."""
-    processes = settings.processes or max(1, min(found.cores, (found.memory - SYSTEM) // PROCESS))
+    wanted = found.cores + MORE[settings.load]
+    processes = settings.processes or max(1, min(wanted, (found.memory - SYSTEM) // PROCESS))
     return Size(
         processes=processes,
         threads=settings.threads or THREADS[settings.load],
