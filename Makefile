@@ -18,8 +18,8 @@ DEV := .venv/.dev
 SANDBOX_PACKAGES := podman runc netavark iptables nftables mmdebstrap openssh-client ca-certificates
 # The programs that read what the project renders, and check it.
 CHECKER_PACKAGES := nginx cloud-init systemd logrotate openssl git
-# The load of the HTTP bench.
-BENCH_PACKAGES := wrk nginx
+# The load of the HTTP bench, and the judge of a whole server.
+BENCH_PACKAGES := wrk nginx lynis
 
 # Judges of what is rendered, apart from .venv (sslyze would hold back its cryptography), and the Observatory of MDN.
 SCORES := .cache/scores/.installed
@@ -82,7 +82,7 @@ e2e: $(DEV) sandbox-packages ## the whole way, on the sandbox (as root)
 	$(ROOT) $(PYTEST) $(PARALLEL) tests/e2e
 
 .PHONY: bench
-bench: $(DEV) sandbox-packages ## measure; the reports are in bench/
+bench: $(DEV) sandbox-packages checker-packages scores-tools ## measure; the reports are in bench/
 	@bash setup/packages.sh $(BENCH_PACKAGES)
 	$(ROOT) $(BIN)/python -m bench
 

@@ -3,9 +3,14 @@
 import sys
 import time
 
-from bench import deploy, http, release, report
+from bench import deploy, http, release, report, scores
 
-_BENCHES = {"Deploying": deploy.measure, "Releases under load": release.measure, "Serving": http.measure}
+_BENCHES = {
+    "Deploying": deploy.measure,
+    "Releases under load": release.measure,
+    "Serving": http.measure,
+    "Scores": scores.measure,
+}
 
 
 def main(names: list[str]) -> None:

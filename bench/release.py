@@ -10,23 +10,19 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import signal
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 import ssh
 from automation import server
 from automation.stacks import open_stack
-from bench import load
+from bench import deployed, load
 from bench.report import Figure
 from render.release import application_release
-from tests.e2e.deployment import STACK, Deployment, checkout
+from tests.e2e.deployment import STACK, Deployment
 
 ADDRESSES = "127.0.44.0/24"
 APP = Path(__file__).with_name("slow_app")
@@ -250,10 +246,8 @@ def _of_releases(released: load.Load, switches: Switches, without: load.Summary)
 
 
 def _times(name: str, summary: load.Summary) -> Figure:
-    # A number of four digits would be printed with an exponent.
-    scale, unit = (1, "ms") if summary.p99 < 1000 else (1000, "s")
     others = f"p50 {summary.p50:.0f} ms, longest {summary.longest:.0f} ms"
-    return Figure(f"{name}: p99", summary.p99 / scale, f"{unit} ({others})")
+    return Figure(f"{name}: p99", summary.p99, f"ms ({others})")
 
 
 def _kinds(summary: load.Summary) -> str:
@@ -308,44 +302,9 @@ class _Busy:
 
 @contextlib.contextmanager
 def _site() -> Iterator[Site]:
-    """A deployment that is taken down whatever happens, also when this process is told to end."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-")).resolve()
-    before = signal.signal(signal.SIGTERM, _end)
-    try:
-        yield Site(_checkout(folder))
-    finally:
-        # Not interrupted again; `./ops` inherits it.
-        interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _take_down(folder)
-        signal.signal(signal.SIGINT, interrupt)
-        signal.signal(signal.SIGTERM, before)
-
-
-def _take_down(folder: Path) -> None:
-    if (folder / ".sandbox").exists():
-        gone = _Deployment(folder).destroy()
-        # The folder is what a later `./ops destroy` needs.
-        assert gone.status == 0, f"{folder} is left: {gone.text}"
-    shutil.rmtree(folder)
-
-
-def _checkout(folder: Path) -> Deployment:
-    deployment = _Deployment(checkout(folder).folder)
-    shutil.copytree(APP, folder / APP.name, ignore=shutil.ignore_patterns("__pycache__"))
-    # The sample application's lock: it needs no more than Flask, either.
-    shutil.copy(folder / "app/requirements.txt", folder / APP.name)
-    deployment.configure(appPath=APP.name, processes=PROCESSES, threads=THREADS, healthPath="/healthz")
-    return deployment
-
-
-class _Deployment(Deployment):
-    """At addresses of its own, beside those of the tests."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self._environment["FLASK_SANDBOX_ADDRESSES"] = ADDRESSES
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    sys.exit("told to end; the deployment is taken down")
+    with deployed.deployment(ADDRESSES) as deployment:
+        shutil.copytree(APP, deployment.folder / APP.name, ignore=shutil.ignore_patterns("__pycache__"))
+        # The sample application's lock: it needs no more than Flask, either.
+        shutil.copy(deployment.folder / "app/requirements.txt", deployment.folder / APP.name)
+        deployment.configure(appPath=APP.name, processes=PROCESSES, threads=THREADS, healthPath="/healthz")
+        yield Site(deployment)

@@ -13,7 +13,7 @@ _INTRODUCTION = """\
 # Measurements
 
 Made by `make bench` (`python -m bench NAME` for one of them), as root, with the sandbox's image built. Times depend on
-the machine; ratios are of one run. Tests assert none of them.
+the machine; ratios are of one run. Tests assert the scores but Lynis', and no time.
 """
 
 
@@ -35,8 +35,15 @@ def machine() -> str:
 
 def table(figures: Sequence[Figure]) -> str:
     """Return the figures as a Markdown table."""
-    rows = [f"| {figure.name} | {figure.value:.3g} {figure.unit} | {figure.target} |" for figure in figures]
+    rows = [
+        f"| {figure.name} | {_number(figure.value)} {figure.unit} | {figure.target} |" for figure in figures
+    ]
     return "\n".join(["| What | Measured | To reach |", "| --- | --- | --- |", *rows])
+
+
+def _number(value: float) -> str:
+    """Three significant digits, or all of those before the point."""
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
 
 
 def write(sections: Mapping[str, str]) -> None:

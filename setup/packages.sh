@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages named as arguments where some are missing; returns at once where none is.
 #
-# Nothing that it brings runs on this machine, now or at the next boot: nginx and cloud-init are wanted for the
-# checkers in them alone (docs/adr/0006-checkers-without-services.md).
+# Nothing that it brings runs on this machine, now or at the next boot: nginx, cloud-init and Lynis are wanted for
+# the checkers in them alone (docs/adr/0006-checkers-without-services.md).
 set -euo pipefail
 
 missing=()
@@ -26,7 +26,7 @@ fi
 
 is_missing() { [[ " ${missing[*]} " == *" $1 "* ]]; }
 
-# Both are held back before they arrive. Who has one of them already keeps it as it is.
+# They are held back before they arrive. Who has one of them already keeps it as it is.
 if is_missing nginx && [ ! -e /etc/systemd/system/nginx.service ]; then
     mkdir -p /etc/systemd/system
     ln -s /dev/null /etc/systemd/system/nginx.service
@@ -36,6 +36,12 @@ if is_missing cloud-init && [ ! -e /etc/cloud/cloud-init.disabled ]; then
     mkdir -p /etc/cloud
     touch /etc/cloud/cloud-init.disabled
     echo "cloud-init comes disabled, for its schema checker; it never configures this machine" >&2
+fi
+
+if is_missing lynis && [ ! -e /etc/systemd/system/lynis.timer ]; then
+    mkdir -p /etc/systemd/system
+    ln -s /dev/null /etc/systemd/system/lynis.timer
+    echo "Lynis comes with its daily audit masked: it judges the sandbox's servers, not this machine" >&2
 fi
 
 # And no service of any package starts while it is installed. A policy that is there already stays.

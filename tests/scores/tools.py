@@ -5,18 +5,20 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import pytest
-
 PROJECT = Path(__file__).resolve().parents[2]
 PYTHON_TOOLS = PROJECT / ".cache/scores/bin"
 OBSERVATORY = PROJECT / ".cache/observatory/node_modules/@mdn/mdn-http-observatory/src/scan.js"
 
 
+class MissingToolError(Exception):
+    """A judge is not installed; the text says what installs it."""
+
+
 def tool(name: str) -> str:
-    """Path of a Python tool; without it the test fails, and says what installs it."""
+    """Path of a Python tool."""
     path = PYTHON_TOOLS / name
     if not path.exists():
-        pytest.fail(f"{name} is missing: make scores-tools")
+        raise MissingToolError(f"{name} is missing: make scores-tools")
     return str(path)
 
 

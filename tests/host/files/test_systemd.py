@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from render.host_files import host_files
+from tests.host.files import exposure
 from tests.host.files.programs import run
-from tests.host.files.variants import VARIANTS, write
+from tests.host.files.variants import VARIANTS
 
 KNOWN_219 = frozenset((Path(__file__).parent / "data/systemd-219-directives.txt").read_text().split())
 # Of journald.conf(5) in systemd 219, which the list of unit directives does not hold.
@@ -86,7 +87,7 @@ def test_journald_219_knows_its_settings() -> None:
 
 @pytest.mark.parametrize("variant", [ALL_CENTOS, ALL_DEBIAN])
 def test_systemd_has_nothing_to_say_about_the_units(variant: str, tmp_path: Path) -> None:
-    folder = _laid_down(variant, tmp_path)
+    folder = exposure.laid_down(VARIANTS[variant], tmp_path)
     names = (
         "flask-app@a.service", "flask-boot.service", "flask-certificate.service", "flask-certificate.timer",
     )  # fmt: skip
@@ -99,27 +100,12 @@ def test_systemd_has_nothing_to_say_about_the_units(variant: str, tmp_path: Path
 # 219 lacks half of the words; 252 judges what it would honour of them.
 @pytest.mark.parametrize(("variant", "bar"), [(DEBIAN, 2.0), (CENTOS, 4.5)])
 def test_exposure_of_the_application(variant: str, bar: float, tmp_path: Path) -> None:
-    unit = _laid_down(variant, tmp_path) / "flask-app@a.service"
-    judged = run(
-        "systemd-analyze", "security", "--offline=true", f"--threshold={bar * 10:.0f}", "--no-pager", unit
-    )
-    assert judged.returncode == 0, judged.stdout
+    assert exposure.of_application(VARIANTS[variant], tmp_path) <= bar
 
 
 @pytest.mark.parametrize(("variant", "bar"), [(DEBIAN, 3.0), (CENTOS, 7.0)])
 def test_exposure_of_nginx(variant: str, bar: float, tmp_path: Path) -> None:
-    folder = _laid_down(variant, tmp_path)
-    # The drop-in on a unit as distributions ship it.
-    (folder / "nginx.service").write_text(
-        "[Service]\nType=forking\nExecStart=/bin/true\nPIDFile=/run/nginx.pid\n"
-    )
-    with (folder / "nginx.service").open("a") as unit:
-        unit.write((folder / "nginx.service.d/flask.conf").read_text())
-    judged = run(
-        *("systemd-analyze", "security", "--offline=true", f"--threshold={bar * 10:.0f}", "--no-pager"),
-        folder / "nginx.service",
-    )
-    assert judged.returncode == 0, judged.stdout
+    assert exposure.of_nginx(VARIANTS[variant], tmp_path) <= bar
 
 
 @pytest.mark.parametrize("seconds", [5, 60, 3600])
@@ -153,14 +139,3 @@ def _number(pattern: str, text: str) -> int:
     found = re.search(pattern, text, re.MULTILINE)
     assert found, pattern
     return int(found[1])
-
-
-def _laid_down(variant: str, root: Path) -> Path:
-    """Units in a folder, with programs that are there: verify looks for them."""
-    write(VARIANTS[variant], root)
-    folder = root / "etc/systemd/system"
-    for file in folder.glob("*.service"):
-        text = file.read_text().replace("/opt/flask/", f"{root}/opt/flask/")
-        file.write_text(text)
-    (folder / "flask-app@a.service").symlink_to("flask-app@.service")
-    return folder
