@@ -29,7 +29,8 @@ PYTEST := $(BIN)/python -m pytest
 # The sample application is a project of its own, with its own folder as the import root: a run of its own.
 APP_TESTS := $(PYTEST) app/tests
 # A file's tests share what they deploy, so they stay together. Four on two cores: most of the time they wait for a server.
-PARALLEL := --numprocesses 4 --dist loadfile
+# In the order of the folders: the end-to-end tests, which take longest, come first.
+PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 SHELL_SCRIPTS := .ci/run $(wildcard setup/*.sh cloud-init/*.sh)
 
@@ -50,7 +51,8 @@ down: $(RUNTIME) ## take the local stack down
 	$(ROOT) ./ops destroy local --yes
 
 .PHONY: test
-test: lint checker-packages sandbox-packages scores-tools ## everything: linters, types, unit, host and end-to-end tests
+test: $(DEV) checker-packages sandbox-packages ## everything: linters, types, unit, host and end-to-end tests
+	@$(MAKE) --jobs=3 --output-sync=target lint scores-tools
 	$(APP_TESTS)
 	$(ROOT) $(PYTEST) $(PARALLEL) tests
 

@@ -26,7 +26,7 @@ AUDIT_LIMIT = 240
 
 
 def measure() -> list[Figure]:
-    """Return the figures of issue 5."""
+    """Return what each of them says."""
     return [*_gixy(), *_exposure(), *_sslyze(), *_observatory(), *_checkov(), *_lynis()]
 
 

@@ -171,7 +171,7 @@ def test_two_releases_at_once(site: Server) -> None:
         done = finish(at_work), finish(waiting)
     assert refused_by_lock[0] == 1
     assert re.search(
-        r"held by process \d+ \(root from .*\), release .* at: import; nothing", refused_by_lock[1]
+        r"held by process \d+ \(root from .*\), release .* at: compile; nothing", refused_by_lock[1]
     )
     assert [ran.code for ran in done] == [0, 0], done
     assert done[1].result["previous"] == done[0].result["release"]

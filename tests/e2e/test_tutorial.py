@@ -79,4 +79,6 @@ def test_a_second_release_takes_the_next_port_and_keeps_what_was_written(tutoria
     assert "From the sandbox" in page
     listening = tutorial.on_server("ss --listening --tcp --numeric")
     assert "127.0.0.1:8081" in listening
-    assert "127.0.0.1:8080" not in listening
+    status = json.loads(tutorial.ops("status", STACK, "--json").text)["server"]
+    assert status["traffic"] == "b"
+    assert status["slots"]["a"]["state"] == "asleep"
