@@ -148,7 +148,8 @@ def arguments(connection: Connection) -> Iterator[list[str]]:
             "ConnectTimeout": "15",
             "ServerAliveInterval": "15",
             "ServerAliveCountMax": "4",
-            "LogLevel": "ERROR",
+            # At "ERROR" it would not say that the server closed the connection before there was a session.
+            "LogLevel": "INFO",
         }
         flags = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
         yield [

@@ -74,6 +74,12 @@ def test_a_command_that_did_not_begin_is_told_from_one_that_broke_off(
     assert type(error.value) is kind
 
 
+def test_a_server_that_greets_and_closes_may_be_tried_again(banner: int) -> None:
+    """A real client, and a server that is about to start its sshd anew."""
+    with pytest.raises(ssh.NotConnectedError, match="closed by|reset by"):
+        ssh.run(ssh.Connection("127.0.0.1", "root", KEY, None, banner), "true", seconds=20)
+
+
 def test_a_command_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     client(monkeypatch, tmp_path, "echo begun >&2; exec sleep 60")
     with pytest.raises(ssh.SshError, match=r"not done after 1 s(.|\n)*begun"):
