@@ -28,7 +28,8 @@ class NotConnectedError(SshError):
 
 # What OpenSSH's client says when it got no session (exit status 255, which a command could have, too).
 _NOT_CONNECTED = re.compile(
-    r"^(ssh: connect to host|kex_exchange_identification:|banner exchange:|Connection (closed|reset) by)",
+    r"^(ssh: connect to host|kex_exchange_identification:|banner exchange:|Connection (closed|reset) by|"
+    r"ssh_dispatch_run_fatal: .*: (Broken pipe|Connection reset by peer)$)",
     re.MULTILINE,
 )
 
