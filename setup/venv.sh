@@ -22,3 +22,6 @@ fi
 echo "Installing $lock into .venv" >&2
 # pulumi-alicloud has some 4000 modules and the program uses four: compiling them all would take a minute.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement "$lock"
+# What ./ops imports is: where PYTHONDONTWRITEBYTECODE is set, each run would compile it anew, for more than a second.
+env -u PYTHONDONTWRITEBYTECODE PYTHONPATH=. .venv/bin/python -c \
+    'import automation.cli, components.firewall, components.flask_service, components.network, components.server, sandbox.stack'
