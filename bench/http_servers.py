@@ -59,7 +59,7 @@ class Server:
 @contextlib.contextmanager
 def blog(folder: Path, code: Path) -> Iterator[Server]:
     """What the blog post leaves on a server."""
-    port, inner = _free_ports(2)
+    port, inner = rig.free_ports(2)
     places = {
         "127.0.0.1:8080": f"127.0.0.1:{inner}",
         "/srv/application": str(code),
@@ -74,7 +74,7 @@ def blog(folder: Path, code: Path) -> Iterator[Server]:
 @contextlib.contextmanager
 def techempower(folder: Path, code: Path) -> Iterator[Server]:
     """TechEmpower's Flask entry: three processes a core, no threads, a unix socket, one worker of nginx."""
-    (port,) = _free_ports(1)
+    (port,) = rig.free_ports(1)
     place = folder / "uwsgi.sock"
     allowed = int(Path("/proc/sys/net/core/somaxconn").read_text())
     places = {
@@ -98,7 +98,7 @@ def gunicorn(folder: Path, code: Path, program: Path, threads: int) -> Iterator[
 
     More than one thread makes its workers gthread ones.
     """
-    port, inner = _free_ports(2)
+    port, inner = rig.free_ports(2)
     places = {"listen 80;": f"listen 127.0.0.1:{port};", "127.0.0.1:8000": f"127.0.0.1:{inner}"}
     conf = _laid_down(folder, "gunicorn/nginx.conf", places)
     workers = str(2 * (os.cpu_count() or 1) + 1)
@@ -204,14 +204,6 @@ def _listens(place: int | Path) -> bool:
         client.connect(("127.0.0.1", place) if isinstance(place, int) else str(place))
         return True
     return False
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for held in sockets:
-            held.bind(("127.0.0.1", 0))
-        return [held.getsockname()[1] for held in sockets]
 
 
 def _processes_of(sessions: tuple[int, ...]) -> list[int]:

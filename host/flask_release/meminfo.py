@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Dict, NamedTuple
 
+
 class Memory(NamedTuple):
     """In bytes. `available`: what can be had without swapping."""
 

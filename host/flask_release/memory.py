@@ -6,7 +6,6 @@ boot, or after a crash, the live slot starts as such.
 
 import contextlib
 from pathlib import Path
-from typing import Any, Dict, List
 
 from flask_release import meminfo
 from flask_release.host import Host
@@ -26,12 +25,14 @@ def offer() -> None:
 
 def spare(host: Host, slot: str) -> None:
     """Take the slot's processes out of the first choice."""
-    master = _stats(host, slot).get("pid")
+    # Here: a slot that starts has no use for it.
+    from flask_release import uwsgi
+
+    master = uwsgi.known(host.stats(slot)).get("pid")
     if master:
         _write(str(master), NONE)
         # Asked once more: a worker that started in between may have it from the master as it was.
-        workers: List[Dict[str, Any]] = _stats(host, slot).get("workers") or []
-        for worker in workers:
+        for worker in uwsgi.workers(uwsgi.known(host.stats(slot))):
             _write(str(worker["pid"]), NONE)
 
 
@@ -44,16 +45,6 @@ def scarce() -> bool:
     """So little memory is left that nothing should be held that could be started anew."""
     found = meminfo.read()
     return found.available < _SPARE * found.total
-
-
-def _stats(host: Host, slot: str) -> Dict[str, Any]:
-    # Here: a slot that starts has no use for it.
-    from flask_release import uwsgi
-
-    try:
-        return uwsgi.stats(host.stats(slot)) or {}
-    except OSError:
-        return {}
 
 
 def _write(process: str, value: str) -> None:

@@ -13,8 +13,8 @@ from flask_release import meminfo
 from flask_release.settings import Settings
 
 # Processes beyond the number of cores, and threads in each, by what the application mostly does. Measured on 2 cores
-# (bench/http.py): 33 requests at a time are four times as many answers as 4 x 2 when they wait. Threads of a process that
-# compute only take turns, which costs: 3 x 11 do a few percent more than 2 x 16 of the same memory, and 2 x 2 more still.
+# (bench/http.py): 33 requests at a time are four times as many answers as 4 x 2 when they wait. Threads of a process
+# that compute only take turns, which costs: 3 x 11 do a few percent more than 2 x 16, and 2 x 2 more still.
 MORE = {"cpu": 0, "mixed": 1, "io": 0}
 THREADS = {"cpu": 2, "mixed": 11, "io": 32}
 # MiB: what a process of a common Flask application takes, and what is left to the system, nginx and the journal.
@@ -34,7 +34,7 @@ class Machine(NamedTuple):
 
 
 class Size(NamedTuple):
-    """Of a slot: processes, threads in each, and the resident memory in MiB at which a process is replaced (trim.py)."""
+    """Of a slot: processes, threads in each, and the resident MiB at which a process is replaced (trim.py)."""
 
     processes: int
     threads: int

@@ -7,7 +7,7 @@ takes its slot it costs the memory of one process, of which it is the first to b
 
 import os
 import time
-from typing import Any, Callable, Dict, Optional, Set
+from typing import Callable, Optional, Set
 
 from flask_release import files, launcher, memory, slots, units, uwsgi
 from flask_release.host import Host
@@ -24,9 +24,8 @@ _CHEAP = b"C"
 
 def sleep(host: Host, slot: str) -> bool:
     """Put an idle slot, which nginx asks no more, to sleep; False when it cannot be."""
-    stats = _stats(host, slot)
-    master = int((stats or {}).get("pid") or 0)
-    workers = _workers(stats)
+    master = int(uwsgi.known(host.stats(slot)).get("pid") or 0)
+    workers = _workers(host, slot)
     if not master or not workers:
         return False
     hindrance = _hindrance(master)
@@ -85,22 +84,15 @@ def _hindrance(master: int) -> Optional[str]:
 def _wait(host: Host, slot: str, reached: Callable[[Set[int]], bool]) -> bool:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        if reached(_workers(_stats(host, slot))):
+        if reached(_workers(host, slot)):
             return True
         time.sleep(POLL)
     return False
 
 
-def _workers(stats: Optional[Dict[str, Any]]) -> Set[int]:
+def _workers(host: Host, slot: str) -> Set[int]:
     """Process ids of the workers that run."""
-    return {int(worker["pid"]) for worker in (stats or {}).get("workers") or [] if worker.get("pid")}
-
-
-def _stats(host: Host, slot: str) -> Optional[Dict[str, Any]]:
-    try:
-        return uwsgi.stats(host.stats(slot))
-    except OSError:
-        return None
+    return {int(worker["pid"]) for worker in uwsgi.workers(uwsgi.known(host.stats(slot)))}
 
 
 def _tell(host: Host, slot: str, command: bytes) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import time
-from typing import Any, Dict, List
+from typing import Dict
 
 from flask_release import counters, settings, sizing, uwsgi
 from flask_release.host import SLOTS, Host
@@ -46,14 +46,9 @@ def trim(host: Host) -> None:
 
 def _sizes(host: Host, slot: str) -> Dict[int, int]:
     """Resident memory in bytes of the slot's processes that are not young."""
-    try:
-        stats = uwsgi.stats(host.stats(slot)) or {}
-    except OSError:
-        return {}
-    workers: List[Dict[str, Any]] = stats.get("workers") or []
     old = time.time() - YOUNG
     return {
         int(worker["pid"]): counters.resident(int(worker["pid"]))
-        for worker in workers
-        if worker.get("pid") and int(worker.get("last_spawn") or 0) <= old
+        for worker in uwsgi.workers(uwsgi.known(host.stats(slot)))
+        if int(worker.get("last_spawn") or 0) <= old
     }

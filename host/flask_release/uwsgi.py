@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 # A path of a unix socket, or a TCP host and port.
 Address = Union[str, Tuple[str, int]]
@@ -60,6 +60,19 @@ def stats(path: Path, timeout: float = 2.0) -> Optional[Dict[str, object]]:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def known(path: Path) -> Dict[str, Any]:
+    """The instance's statistics; empty when there is no instance, or it gives none in time."""
+    try:
+        return stats(path) or {}
+    except OSError:
+        return {}
+
+
+def workers(found: Dict[str, Any]) -> List[Dict[str, Any]]:
+    """The workers that run, by an instance's statistics; one that was given up has no process."""
+    return [worker for worker in found.get("workers") or [] if worker.get("pid")]
 
 
 def _connect(address: Address, timeout: float) -> socket.socket:

@@ -9,10 +9,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
 
 import ssh
 from automation import server
@@ -22,6 +20,7 @@ from sandbox import containers
 from sandbox.cloud import ADDRESS_LABEL
 from tests.e2e.broken_apps import MODULE
 from tests.e2e.deployment import STACK, Deployment
+from tests.host.release_tool.fake_host import Ran
 
 TOOL = "/opt/flask/bin/flask-release"
 # The release command's standard input: no variables.
@@ -58,21 +57,6 @@ def step(self, name, **facts):
 lock.Lock.step = step
 sys.exit(cli.main(arguments))
 """
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a command on the server ended; `code` is 255 when its connection broke."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The JSON object that `flask-release` prints last."""
-        found: dict[str, Any] = json.loads(self.out.splitlines()[-1])
-        return found
 
 
 class Server:

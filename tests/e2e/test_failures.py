@@ -16,7 +16,6 @@ from tests.e2e.deployment import Deployment
 from tests.e2e.direct import (
     NO_VARIABLES,
     TOOL,
-    Ran,
     Server,
     ask,
     connected,
@@ -24,6 +23,7 @@ from tests.e2e.direct import (
     until_answered,
     visiting,
 )
+from tests.host.release_tool.fake_host import Ran
 
 # From here on the traffic has moved, so that a release that was killed may have been seen.
 MOVED = ("watch", "record", "drain", "processes")

@@ -86,7 +86,7 @@ def host(settings: HostSettings) -> Iterator[Host]:
     """Render, move, and remove in the end. The path is short: a unix socket's may have 107 bytes."""
     root = Path(tempfile.mkdtemp(prefix="host-"))
     try:
-        made = Host(root, settings, *_free_ports(4))
+        made = Host(root, settings, *free_ports(4))
         write(settings, root)
         for folder in ("run/flask", "var/log/flask", "var/cache", "srv/flask", "tmp"):
             (root / folder).mkdir(parents=True, exist_ok=True)
@@ -231,7 +231,8 @@ def _listens(port: int) -> bool:
     return False
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for held in sockets:

@@ -66,7 +66,7 @@ def archive_id(text: str) -> str:
 
 @dataclass
 class Ran:
-    """How a run of the tool ended."""
+    """How a run of the tool ended; `code` is 255 when it ran on a server and the connection broke."""
 
     code: int
     out: str
