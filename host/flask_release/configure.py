@@ -92,10 +92,14 @@ def _system(host: Host, difference: Difference) -> None:
 def _nginx(host: Host, difference: Difference) -> None:
     if not units.state(NGINX).runs:
         units.must("start", NGINX)
-    elif slots.live(host) is None and difference.touches(_UNITS + "nginx.service.d/"):
-        # What the unit sets, such as the number of open files, takes a restart; nobody is served yet.
-        units.must("restart", NGINX)
-    elif difference.touches("etc/nginx/"):
+        return
+    if difference.touches(_UNITS + "nginx.service.d/"):
+        # What the unit sets, such as the number of open files, takes a restart, which drops connections.
+        if slots.live(host) is None:
+            units.must("restart", NGINX)
+            return
+        say("nginx goes on serving; what changed in its unit counts from its next start (`systemctl restart nginx`)")
+    if difference.touches("etc/nginx/"):
         units.must("reload", NGINX)
 
 

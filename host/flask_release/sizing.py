@@ -12,11 +12,11 @@ from typing import List, NamedTuple
 from flask_release import meminfo
 from flask_release.settings import Settings
 
-# Processes beyond the number of cores, and threads in each, by what the application mostly does. Measured on 2 cores
-# (bench/http.py): 33 requests at a time are four times as many answers as 4 x 2 when they wait. Threads of a process
-# that compute only take turns, which costs: 3 x 11 do a few percent more than 2 x 16, and 2 x 2 more still.
-MORE = {"cpu": 0, "mixed": 1, "io": 0}
-THREADS = {"cpu": 2, "mixed": 11, "io": 32}
+# Processes for each core, and threads in each, by what the application mostly does. Measured on 2 cores (bench/http.py):
+# 36 requests at a time are over four times as many answers as 4 x 2 when they wait. Threads of a process that compute
+# only take turns, which costs: 4 x 9 do a few percent more than 3 x 11, those more than 2 x 16, and 2 x 2 most.
+PROCESSES = {"cpu": 1, "mixed": 2, "io": 1}
+THREADS = {"cpu": 2, "mixed": 9, "io": 32}
 # MiB: what a process of a common Flask application takes, and what is left to the system, nginx and the journal.
 PROCESS = 300
 SYSTEM = 300
@@ -52,7 +52,7 @@ def options(settings: Settings) -> List[str]:
 
 def of(settings: Settings, found: Machine) -> Size:
     """The size of a slot; what the settings say counts, and 0 there leaves it to the machine."""
-    wanted = found.cores + MORE[settings.load]
+    wanted = found.cores * PROCESSES[settings.load]
     processes = settings.processes or max(1, min(wanted, (found.memory - SYSTEM) // PROCESS))
     return Size(
         processes=processes,

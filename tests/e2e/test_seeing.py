@@ -33,6 +33,15 @@ def test_a_server_that_is_well(deployed: Deployment) -> None:
     assert "\x1b" not in text, "colours are for terminals"
 
 
+def test_web_server_and_application_wait_for_their_turn(deployed: Deployment) -> None:
+    """The kernel runs them as the units have it (bench/http.py); a reload of nginx, as after the first release, keeps it."""
+    said = deployed.on_server("for pid in $(pgrep -x 'nginx|uwsgi'); do chrt -p $pid; done")
+    policies = re.findall(r"policy: (\w+)", said)
+    assert set(policies) == {"SCHED_BATCH"}
+    # A master and a worker each, at least.
+    assert len(policies) >= 4
+
+
 def test_the_posts_trouble_a_port_in_use(deployed: Deployment) -> None:
     deployed.on_server(
         "systemctl stop nginx; systemd-run -q --unit squatter python3 -m http.server 80;"

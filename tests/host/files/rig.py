@@ -103,9 +103,8 @@ def host(settings: HostSettings) -> Iterator[Host]:
 @contextlib.contextmanager
 def nginx(made: Host) -> Iterator[None]:
     """nginx in the foreground, until it answers, and stopped in the end."""
-    with _started(
-        made, "nginx", [program("nginx"), "-c", str(made.nginx_conf), "-g", "daemon off;"]
-    ) as process:
+    command = [program("nginx"), "-c", str(made.nginx_conf), "-g", "daemon off;"]
+    with _started(made, "nginx", [*_scheduled(made, "nginx.service.d/flask.conf"), *command]) as process:
         _until(process, lambda: _listens(made.public) and _listens(made.loopback), made, "nginx")
         yield
 
@@ -127,10 +126,7 @@ def uwsgi(
         *("--add-header", f"X-Flask-Release: {release}"),
         *options,
     ]
-    # As systemd does it for the slot's unit.
-    unit = (made.root / "etc/systemd/system/flask-app@.service").read_text()
-    batch = re.search(r"^CPUSchedulingPolicy=batch$", unit, re.MULTILINE)
-    with _started(made, "uwsgi", [*(["chrt", "--batch", "0"] if batch else []), *command]) as process:
+    with _started(made, "uwsgi", [*_scheduled(made, "flask-app@.service"), *command]) as process:
         # The statistics are served once the application is loaded and the workers are forked.
         _until(process, made.stats.exists, made, "uwsgi")
         point_to_slot(made)
@@ -142,6 +138,13 @@ def sizes(made: Host) -> list[str]:
     settings = module("settings").load(module("host").Host(made.root))
     options: list[str] = module("sizing").options(settings)
     return options
+
+
+def _scheduled(made: Host, unit: str) -> list[str]:
+    """What goes before a command so that the kernel schedules it as systemd has it for a unit."""
+    text = (made.root / "etc/systemd/system" / unit).read_text()
+    batch = re.search(r"^CPUSchedulingPolicy=batch$", text, re.MULTILINE)
+    return ["chrt", "--batch", "0"] if batch else []
 
 
 def _certify(made: Host) -> None:

@@ -129,6 +129,14 @@ def test_times_are_in_step(variant: str, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("variant", [CENTOS, DEBIAN])
+def test_nginx_compiles_no_patterns_where_its_unit_forbids_code_made_at_run_time(variant: str) -> None:
+    files = {name: file.content.decode() for name, file in host_files(VARIANTS[variant]).items()}
+    forbidden = "MemoryDenyWriteExecute=true" in files["etc/systemd/system/nginx.service.d/flask.conf"]
+    compiles = re.search(r"^\s*pcre_jit on;$", files["etc/nginx/nginx.conf"], re.MULTILINE)
+    assert not (forbidden and compiles)
+
+
+@pytest.mark.parametrize("variant", [CENTOS, DEBIAN])
 def test_the_kernel_allows_the_queue_that_uwsgi_asks_for(variant: str) -> None:
     files = {name: file.content.decode() for name, file in host_files(VARIANTS[variant]).items()}
     asked = _number(r"^listen = (\d+)$", files["etc/flask/uwsgi/slot.ini"])

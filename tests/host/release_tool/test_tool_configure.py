@@ -66,6 +66,21 @@ def test_changed_nginx_file_is_tested_and_reloaded(host: FakeHost) -> None:
     assert "systemctl daemon-reload" not in calls
 
 
+def test_changed_unit_of_nginx_waits_for_its_next_start_once_there_are_visitors(host: FakeHost) -> None:
+    drop_in = "etc/systemd/system/nginx.service.d/flask.conf"
+    configured(host, "one", {drop_in: "[Service]\nRestartSec=1\n"})
+    calls = configured(host, "two", {drop_in: "[Service]\nRestartSec=2\n"})
+    assert "systemctl restart nginx.service" in calls, "nobody is served yet"
+    host.release(host.archive("good"))
+    host.forget_calls()
+    changed = {drop_in: "[Service]\nRestartSec=3\n", "etc/nginx/nginx.conf": "events { }\n"}
+    ran = host.run("configure", str(host.bundle("three", changed)))
+    assert ran.code == 0
+    assert "systemctl restart nginx.service" not in host.calls()
+    assert "systemctl reload nginx.service" in host.calls()
+    assert "counts from its next start (`systemctl restart nginx`)" in ran.err
+
+
 def test_file_that_left_the_bundle_is_removed(host: FakeHost) -> None:
     configured(host, "one", {"etc/nginx/flask/extra.conf": "# extra\n"})
     assert (host.root / "etc/nginx/flask/extra.conf").exists()

@@ -22,14 +22,15 @@ def size(cores: int, memory: int, **given: Any) -> tuple[int, ...]:
     ("cores", "memory", "load", "expected"),
     [
         # ECS types by cores and GiB, with what their systems tell of it.
-        (1, 430, "mixed", (1, 11, 256)),
-        (1, 960, "mixed", (2, 11, 330)),
-        (2, 960, "mixed", (2, 11, 330)),
-        (2, 3690, "mixed", (3, 11, 1130)),
+        (1, 430, "mixed", (1, 9, 256)),
+        (1, 960, "mixed", (2, 9, 330)),
+        (2, 960, "mixed", (2, 9, 330)),
+        (2, 3690, "mixed", (4, 9, 847)),
         (2, 3690, "cpu", (2, 2, 1695)),
         (2, 3690, "io", (2, 32, 1695)),
-        (4, 1830, "mixed", (5, 11, 306)),
-        (8, 1830, "mixed", (5, 11, 306)),
+        (4, 1830, "mixed", (5, 9, 306)),
+        (4, 15700, "mixed", (8, 9, 1925)),
+        (8, 1830, "mixed", (5, 9, 306)),
         (8, 15700, "io", (8, 32, 1925)),
         (64, 127000, "cpu", (64, 2, 1979)),
     ],
@@ -41,7 +42,7 @@ def test_the_machine_decides(cores: int, memory: int, load: str, expected: tuple
 def test_what_is_set_is_what_there_is() -> None:
     assert size(2, 3690, processes=4, threads=2) == (4, 2, 847)
     assert size(1, 430, processes=4, threads=2, load="io") == (4, 2, 256)
-    assert size(2, 3690, threads=1) == (3, 1, 1130)
+    assert size(2, 3690, threads=1) == (4, 1, 847)
     assert size(2, 3690, processes=1, load="io") == (1, 32, 3390)
 
 
@@ -80,7 +81,7 @@ def test_a_slot_is_started_in_its_size(host: FakeHost) -> None:
 def test_another_size_is_taken_over_and_the_same_one_is_no_reason_to_start_anew(host: FakeHost) -> None:
     path = host.archive("one")
     assert host.release(path).code == 0
-    assert given(host, "a")["--threads"] == "11"
+    assert given(host, "a")["--threads"] == "9"
     assert host.release(path).code == 0
     assert host.running() == {"a"}
     host.configure(load="io")
