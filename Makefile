@@ -65,6 +65,7 @@ lint: $(DEV) ## linters, format, types
 	$(BIN)/ruff format --check
 	$(BIN)/shellcheck $(SHELL_SCRIPTS)
 	$(BIN)/mypy
+	MYPYPATH=host $(BIN)/mypy --package flask_release --package flask_certificate
 
 .PHONY: unit
 unit: $(DEV) checker-packages ## unit tests of the program and of the sample application

@@ -140,11 +140,11 @@ def _releases(host: Host, options: argparse.Namespace) -> int:
 
 
 def _doctor(host: Host, options: argparse.Namespace) -> int:
-    from flask_release import doctor
+    from flask_release import doctor, finding
 
     findings = doctor.examine(host)
     answer(doctor.as_json(findings) if options.json else doctor.as_text(findings))
-    return FAILED if doctor.worst(findings) == doctor.BAD else 0
+    return FAILED if doctor.worst(findings) == finding.BAD else 0
 
 
 def _metrics(host: Host, options: argparse.Namespace) -> int:

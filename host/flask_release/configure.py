@@ -98,7 +98,9 @@ def _nginx(host: Host, difference: Difference) -> None:
         if slots.live(host) is None:
             units.must("restart", NGINX)
             return
-        say("nginx goes on serving; what changed in its unit counts from its next start (`systemctl restart nginx`)")
+        say(
+            "nginx goes on serving; what changed in its unit counts from its next start (`systemctl restart nginx`)"
+        )
     if difference.touches("etc/nginx/"):
         units.must("reload", NGINX)
 

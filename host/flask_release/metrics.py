@@ -76,6 +76,8 @@ def serve(host: Host, address: Tuple[str, int]) -> None:
     try:
         server = _server(host, address)
     except OSError as error:
+        # systemd tries again in a few seconds, and the memory is looked after meanwhile.
+        trim.trim(host)
         raise Problem(
             "{}:{} cannot be listened on: {}.".format(*address, error) + " See `flask-release doctor`."
         )

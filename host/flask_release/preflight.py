@@ -11,7 +11,8 @@ from flask_release.process import Ran, Running, run, start
 from flask_release.settings import Settings
 
 # What uWSGI does with module and callable; the application's own traceback is left to Python.
-_IMPORT = """
+_IMPORT = (
+    """
 import importlib, sys
 sys.path.insert(0, sys.argv[1])
 module = importlib.import_module(sys.argv[2])
@@ -25,7 +26,9 @@ if factory:
     found = found()
 if not callable(found):
     sys.exit("%s of module %s is no WSGI application but %r" % (sys.argv[3], sys.argv[2], type(found)))
-""" + static.PROGRAM
+"""
+    + static.PROGRAM
+)
 
 
 class Import:

@@ -12,9 +12,9 @@ from typing import List, NamedTuple
 from flask_release import meminfo
 from flask_release.settings import Settings
 
-# Processes for each core, and threads in each, by what the application mostly does. Measured on 2 cores (bench/http.py):
-# 36 requests at a time are over four times as many answers as 4 x 2 when they wait. Threads of a process that compute
-# only take turns, which costs: 4 x 9 do a few percent more than 3 x 11, those more than 2 x 16, and 2 x 2 most.
+# Processes for each core, and threads in each, by what the application mostly does. Measured on 2 cores
+# (bench/http.py): 36 requests at a time are over four times as many answers as 4 x 2 when they wait. Threads of a
+# process that compute only take turns, which costs: 4 x 9 do a few percent more than 3 x 11, and 2 x 2 most.
 PROCESSES = {"cpu": 1, "mixed": 2, "io": 1}
 THREADS = {"cpu": 2, "mixed": 9, "io": 32}
 # MiB: what a process of a common Flask application takes, and what is left to the system, nginx and the journal.

@@ -34,7 +34,7 @@ def test_a_server_that_is_well(deployed: Deployment) -> None:
 
 
 def test_web_server_and_application_wait_for_their_turn(deployed: Deployment) -> None:
-    """The kernel runs them as the units have it (bench/http.py); a reload of nginx, as after the first release, keeps it."""
+    """The kernel runs them as the units have it (bench/http.py), also after reloads of nginx."""
     said = deployed.on_server("for pid in $(pgrep -x 'nginx|uwsgi'); do chrt -p $pid; done")
     policies = re.findall(r"policy: (\w+)", said)
     assert set(policies) == {"SCHED_BATCH"}

@@ -141,6 +141,17 @@ def test_workers_that_take_too_much_memory_are_replaced_and_lose_no_request(host
     assert set(statuses) == {200}
 
 
+def test_memory_is_looked_after_while_the_port_of_the_metrics_is_taken(
+    host: Host, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """systemd starts the unit again every few seconds; each start is a look."""
+    _share_out(monkeypatch, memory=4, young=0.0)
+    refused = pytest.raises(module("problem").Problem, match="cannot be listened on")
+    with rig.uwsgi(host, APPLICATION), socket.create_server(("127.0.0.1", 0)) as taken, refused:
+        module("metrics").serve(module("host").Host(host.root), taken.getsockname())
+    assert "is replaced" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     "case",  # MiB of the machine, seconds that a worker is young, how many are told to end
     [(4, 0.0, 1), (4, 60.0, 0), (40000, 0.0, 0)],
@@ -153,14 +164,19 @@ def test_which_workers_are_replaced(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     memory, young, told = case
-    sizing, trim = module("sizing"), module("trim")
+    _share_out(monkeypatch, memory, young)
+    with rig.uwsgi(host, APPLICATION):
+        module("trim").trim(module("host").Host(host.root))
+    assert capfd.readouterr().err.count(f"of {memory // 4} MiB and is replaced") == told
+
+
+def _share_out(monkeypatch: pytest.MonkeyPatch, memory: int, young: float) -> None:
+    """The tool sees a machine with so many MiB, all of it for the application."""
+    sizing = module("sizing")
     monkeypatch.setattr(sizing, "SYSTEM", 0)
     monkeypatch.setattr(sizing, "LEAST_BOUND", 1)
     monkeypatch.setattr(sizing, "machine", lambda: sizing.Machine(4, memory))
-    monkeypatch.setattr(trim, "YOUNG", young)
-    with rig.uwsgi(host, APPLICATION):
-        trim.trim(module("host").Host(host.root))
-    assert capfd.readouterr().err.count(f"of {memory // 4} MiB and is replaced") == told
+    monkeypatch.setattr(module("trim"), "YOUNG", young)
 
 
 def _statuses(host: Host) -> Counter[int]:
