@@ -214,7 +214,10 @@ def _errors(results: Results) -> Iterator[Figure]:
 
 def _memory(idle: dict[str, float], busy: dict[str, float]) -> Iterator[Figure]:
     for name in (BLOG, OURS):
-        yield Figure(f"memory of {name} (PSS of nginx and uWSGI), idle after its start", idle[name], "MiB")
+        why = ": one loaded application, which master and workers share" if name == OURS else ""
+        yield Figure(
+            f"memory of {name} (PSS of nginx and uWSGI), idle after its start{why}", idle[name], "MiB"
+        )
         yield Figure(f"memory of {name}, idle after all of this", busy[name], "MiB")
 
 
