@@ -45,6 +45,14 @@ _CAUSES = (
         "a requirement does not support this Python. Choose versions that do, or another Python for the server",
     ),
     (
+        # Where pip.conf has `retries = 0`, pip says the same of an index that is down.
+        r"\(from versions: none\)",
+        (
+            "the package index has no version at all of a requirement. Its name in requirements.txt is wrong, or the"
+            " index did not answer (`index-url` in /etc/pip.conf)"
+        ),
+    ),
+    (
         r"No matching distribution found|Could not find a version",
         "a requirement does not exist in this version. Correct requirements.txt",
     ),

@@ -83,7 +83,21 @@ def test_package_that_is_not_there(host: FakeHost, index: str) -> None:
     ran = host.release(host.archive("one", requirements="greeeter==1.0\n"))
     assert ran.code == 1
     assert "greeeter==1.0" in ran.err
+    assert "has no version at all of a requirement. Its name in requirements.txt is wrong" in ran.err
+
+
+def test_version_that_is_not_there(host: FakeHost, index: str) -> None:
+    ran = host.release(host.archive("one", requirements="greeter==9.0\n"))
+    assert ran.code == 1
     assert "a requirement does not exist in this version" in ran.err
+
+
+def test_index_that_is_down_and_asked_only_once(host: FakeHost, index: str) -> None:
+    host.env.pop("PIP_NO_INDEX")
+    host.env.update(PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="0")
+    ran = host.release(host.archive("one", requirements="greeeter==1.0\n"))
+    assert ran.code == 1
+    assert "or the index did not answer" in ran.err
 
 
 def test_index_that_is_down(host: FakeHost, index: str) -> None:
