@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import deployed
 from bench.report import Figure
-from sandbox import cloud, containers
+from sandbox import cloud, containers, networks
 from sandbox.image import base_image
 from tests.host.files import exposure
 from tests.host.files.variants import VARIANTS
@@ -88,7 +88,7 @@ def _of_image() -> int:
     with tempfile.TemporaryDirectory() as folder:
         place = machine.new_place(Path(folder), base_image(print))
         try:
-            containers.create_network(place.name("net"), place.labels)
+            networks.create(place.name("net"), place.labels)
             instance = place.instance("lynis", "net")
             containers.create(instance, place.seeds)
             containers.start(instance.name)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox import containers, packet_filter
+from sandbox import containers, networks, packet_filter
 from sandbox.errors import SandboxError
 from sandbox.image import base_image
 from sandbox.programs import run
@@ -92,7 +92,7 @@ class Cloud:
 
     def create_network(self, network_id: str, cidr: str) -> None:
         """Make a VPC."""
-        containers.create_network(self._container_name(network_id), self._labels())
+        networks.create(self._container_name(network_id), self._labels())
         self._put("networks", network_id, {"cidr": cidr})
 
     def modify_network(self, network_id: str, cidr: str) -> None:
@@ -103,7 +103,7 @@ class Cloud:
     def delete_network(self, network_id: str) -> None:
         """Remove a VPC; it must be empty."""
         self._unused("VPC", network_id, ("vswitches", "network"), ("groups", "network"))
-        containers.remove_network(self._container_name(network_id))
+        networks.remove(self._container_name(network_id))
         self._drop("networks", network_id)
 
     def create_vswitch(self, vswitch_id: str, network_id: str, cidr: str, zone: str) -> None:
@@ -256,8 +256,8 @@ class Cloud:
         for container in containers.owned(LABEL, self._place.mark):
             containers.remove(container, self._seeds)
         packet_filter.remove(self._table)
-        for network in containers.owned_networks(LABEL, self._place.mark):
-            containers.remove_network(network)
+        for network in networks.owned(LABEL, self._place.mark):
+            networks.remove(network)
 
     # Inner parts
 
@@ -290,7 +290,7 @@ class Cloud:
                     )
                 )
             bridges = [
-                containers.bridge(self._container_name(network_id)) for network_id in self._things["networks"]
+                networks.bridge(self._container_name(network_id)) for network_id in self._things["networks"]
             ]
             packet_filter.apply(self._table, guarded, bridges)
 

@@ -1,7 +1,6 @@
-"""Instances as systemd containers, networks as podman bridges.
+"""Instances as systemd containers.
 
-An instance gets its user data through cloud-init's NoCloud seed: a folder of its own, mounted read-only. Its
-private address is fixed when it is created, so that a stop, a start or a reboot of this machine keeps it.
+An instance's private address is fixed when it is created, so that a stop, a start or a reboot of this machine keeps it.
 """
 
 from __future__ import annotations
@@ -19,10 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
+from sandbox import networks, seed
 from sandbox.errors import SandboxError
-from sandbox.pip_settings import pip_settings
 from sandbox.programs import run, succeeds
 
 State = Literal["running", "stopped", "absent"]
@@ -31,7 +28,6 @@ State = Literal["running", "stopped", "absent"]
 _ADDRESS = "flask-on-ecs.sandbox.address"
 _NETWORK = "flask-on-ecs.sandbox.network"
 _SEED = "flask-on-ecs.sandbox.seed"
-_CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _CLOUD_INIT_OUTPUT = "/var/log/cloud-init-output.log"
 _STOP_SECONDS = 20
 _RETRY = "Run it again; if it fails again, see: podman ps -a"
@@ -57,59 +53,6 @@ class Instance:
     cpus: float | None = None
 
 
-@dataclass(frozen=True)
-class Bridge:
-    """A network as this machine's kernel knows it: the name of its bridge and its subnet in CIDR notation."""
-
-    interface: str
-    subnet: str
-
-
-def create_network(name: str, labels: Mapping[str, str]) -> None:
-    """Create the network unless it is there.
-
-    Raises:
-        SandboxError: podman could not.
-    """
-    if succeeds(["podman", "network", "exists", name]):
-        return
-    # Without podman's own name server: instances ask the servers that this machine asks.
-    run(
-        ["podman", "network", "create", "--disable-dns", *_label_options(labels), name],
-        doing=f"create the network {name}",
-        advice="Look for a network in its way: podman network ls",
-    )
-
-
-def remove_network(name: str) -> None:
-    """Remove the network if it is there; its instances have to be removed before.
-
-    Raises:
-        SandboxError: an instance is still in it, or podman could not.
-    """
-    if succeeds(["podman", "network", "exists", name]):
-        run(
-            ["podman", "network", "rm", name],
-            doing=f"remove the network {name}",
-            advice=f"See what is in it: podman ps -a --filter network={name}",
-        )
-
-
-def bridge(network: str) -> Bridge:
-    """Return the bridge of a network, which exists in the kernel only while an instance in it runs.
-
-    Raises:
-        SandboxError: there is no such network.
-    """
-    inspected = run(
-        ["podman", "network", "inspect", network],
-        doing=f"look at the network {network}",
-        advice="Bring the stack up again; it creates its network.",
-    )
-    facts = json.loads(inspected)[0]
-    return Bridge(interface=facts["network_interface"], subnet=facts["subnets"][0]["subnet"])
-
-
 def create(instance: Instance, seeds: Path) -> None:
     """Create the instance, stopped, with its seed in `seeds`/<name>.
 
@@ -119,25 +62,27 @@ def create(instance: Instance, seeds: Path) -> None:
         SandboxError: no such image or network, or podman could not.
     """
     remove(instance.name, seeds)
-    seed = seeds / instance.name
-    seed.mkdir(mode=0o700, parents=True)
-    options = _write_seed(instance, seed.resolve())
+    folder = seeds / instance.name
+    folder.mkdir(mode=0o700, parents=True)
+    mounts = seed.write(
+        folder.resolve(), instance.user_data, instance.instance_id, instance.hostname, instance.public_keys
+    )
     with _one_at_a_time(seeds):
         address = _free_address(instance.network)
         labels = {
             **instance.labels,
             _ADDRESS: address,
             _NETWORK: instance.network,
-            _SEED: str(seed.resolve()),
+            _SEED: str(folder.resolve()),
         }
         run(
             [
                 *("podman", "create", "--name", instance.name, "--hostname", instance.hostname),
                 *("--network", f"{instance.network}:ip={address}", "--pull", "never"),
                 *_system_options(),
-                *_label_options(labels),
+                *networks.label_options(labels),
                 *_limit_options(instance),
-                *options,
+                *(option for mount in mounts for option in ("--volume", mount)),
                 *(instance.image, "/lib/systemd/systemd"),
             ],
             doing=f"create the instance {instance.name}",
@@ -190,9 +135,9 @@ def remove(name: str, seeds: Path | None = None) -> None:
     left = [Path(labels[_SEED])] if labels and _SEED in labels else []
     left += [seeds / name] if seeds else []
     # The seed first: killed in between, the next call still knows both.
-    for seed in left:
-        if seed.name == name:
-            shutil.rmtree(seed, ignore_errors=True)
+    for folder in left:
+        if folder.name == name:
+            shutil.rmtree(folder, ignore_errors=True)
     run(
         ["podman", "rm", "--force", "--ignore", "--volumes", "--time", "0", name],
         doing=f"remove the instance {name}",
@@ -247,46 +192,6 @@ def owned(label: str, value: str) -> list[str]:
     return sorted(listed.split())
 
 
-def owned_networks(label: str, value: str) -> list[str]:
-    """Return the names of all networks that carry the label."""
-    listed = run(
-        ["podman", "network", "ls", "--filter", f"label={label}={value}", "--format", "{{.Name}}"],
-        doing="list the sandbox's networks",
-        advice="See: podman network ls",
-    )
-    return sorted(listed.split())
-
-
-def _write_seed(instance: Instance, seed: Path) -> list[str]:
-    """Write what the instance reads from this machine, and return podman's options that mount it."""
-    cloud = seed / "nocloud"
-    cloud.mkdir(mode=0o700)
-    meta_data = {
-        "instance-id": instance.instance_id,
-        "local-hostname": instance.hostname,
-        "public-keys": list(instance.public_keys),
-    }
-    _write(cloud / "meta-data", yaml.safe_dump(meta_data).encode(), 0o600)
-    _write(cloud / "user-data", instance.user_data, 0o600)
-    pip = pip_settings(os.environ, Path.home())
-    # Readable by every account in the instance; on this machine the folder around it is not.
-    _write(seed / "pip.conf", pip.content.encode(), 0o644)
-    mounts = {
-        str(cloud): "/var/lib/cloud/seed/nocloud",
-        str(seed / "pip.conf"): "/etc/pip.conf",
-        _CA_BUNDLE: _CA_BUNDLE,
-        **pip.mounts,
-    }
-    return [option for source, target in mounts.items() for option in ("--volume", f"{source}:{target}:ro")]
-
-
-def _write(file: Path, content: bytes, mode: int) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as stream:
-        os.fchmod(stream.fileno(), mode)
-        stream.write(content)
-
-
 def _system_options() -> list[str]:
     """What lets systemd, sshd and cloud-init run unmodified."""
 
@@ -319,10 +224,6 @@ def _limit_options(instance: Instance) -> list[str]:
     return options
 
 
-def _label_options(labels: Mapping[str, str]) -> list[str]:
-    return [option for key, value in labels.items() for option in ("--label", f"{key}={value}")]
-
-
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Hold the folder itself locked, which leaves no lock file behind."""
@@ -339,7 +240,7 @@ def _free_address(network: str) -> str:
 
     Any, not the next: podman may hold back one that belonged to an instance whose start was cut off.
     """
-    subnet = ipaddress.ip_network(bridge(network).subnet)
+    subnet = ipaddress.ip_network(networks.bridge(network).subnet)
     listed = run(
         ["podman", "ps", "--all", "--filter", f"label={_NETWORK}={network}", "--format", "json"],
         doing=f"list the instances in the network {network}",
@@ -361,7 +262,7 @@ def _admit_loopback(name: str) -> None:
     The setting goes with the bridge, which goes with the last running instance of the network.
     """
     labels = _labels(name) or {}
-    interface = bridge(labels[_NETWORK]).interface
+    interface = networks.bridge(labels[_NETWORK]).interface
     setting = Path(f"/proc/sys/net/ipv4/conf/{interface}/route_localnet")
     try:
         setting.write_text("1")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sandbox.containers import Bridge
+from sandbox.networks import Bridge
 from sandbox.programs import run, succeeds
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox import containers, packet_filter
+from sandbox import containers, networks, packet_filter
 from sandbox.containers import Instance
 from sandbox.packet_filter import Guarded, Rule
 
@@ -82,8 +82,8 @@ class Place:
         for container in containers.owned(LABEL, self.mark):
             containers.remove(container, self.seeds)
         packet_filter.remove(self.table)
-        for network in containers.owned_networks(LABEL, self.mark):
-            containers.remove_network(network)
+        for network in networks.owned(LABEL, self.mark):
+            networks.remove(network)
 
 
 def new_place(folder: Path, image: str) -> Place:
@@ -203,7 +203,7 @@ def drop(port: int, source: str = EVERYONE, priority: int = 1) -> Rule:
 
 def guard(place: Place, name: str, public: str, rules: Sequence[Rule], network: str) -> None:
     guarded = Guarded(public, containers.private_address(name), tuple(rules))
-    packet_filter.apply(place.table, [guarded], [containers.bridge(place.name(network))])
+    packet_filter.apply(place.table, [guarded], [networks.bridge(place.name(network))])
 
 
 def tcp_open(address: str, port: int) -> bool:

@@ -17,8 +17,8 @@ RULE = packet_filter.Rule("tcp", 80, 80, "0.0.0.0/0", "accept", 1)
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     """A cloud with a network on paper: no container is made in these tests, and no podman network is needed."""
-    monkeypatch.setattr("sandbox.cloud.containers.create_network", lambda name, labels: None)
-    monkeypatch.setattr("sandbox.cloud.containers.remove_network", lambda name: None)
+    monkeypatch.setattr("sandbox.cloud.networks.create", lambda name, labels: None)
+    monkeypatch.setattr("sandbox.cloud.networks.remove", lambda name: None)
     monkeypatch.setattr("sandbox.cloud.Cloud._apply_rules", lambda self: None)
     made = Cloud(Place(tmp_path, ipaddress.IPv4Network("127.0.49.0/24")), REGION)
     made.create_network("vpc-1", "10.0.0.0/16")

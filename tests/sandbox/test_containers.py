@@ -19,7 +19,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sandbox import containers, packet_filter
+from sandbox import containers, networks, packet_filter
 from sandbox.errors import SandboxError
 from tests.sandbox import machine
 from tests.sandbox.machine import Place, accept, inside
@@ -57,7 +57,7 @@ def server(place: Place) -> Iterator[Server]:
         "write_files": [{"path": "/root/secret", "content": SECRET, "permissions": "0600"}],
         "runcmd": [["sh", "-c", "echo installed > /root/marker; echo said by the bootstrap"]],
     }
-    containers.create_network(place.name("net"), place.labels)
+    networks.create(place.name("net"), place.labels)
     instance = place.instance("a", "net", b"#cloud-config\n" + yaml.safe_dump(user_data).encode())
     containers.create(instance, place.seeds)
     address = machine.new_public_address()
@@ -157,7 +157,7 @@ def test_a_reboot_asked_for_inside(server: Server) -> None:
 def test_stop_shuts_down_cleanly_and_start_puts_back_what_a_reboot_of_this_machine_takes(
     server: Server,
 ) -> None:
-    interface = containers.bridge(server.place.name("net")).interface
+    interface = networks.bridge(server.place.name("net")).interface
     machine.wait_for(lambda: machine.booted(server.name))
     inside(server.name, "sh", "-c", "echo flushed > /root/flushed")
 
@@ -190,19 +190,19 @@ def test_shut_down_inside_it_stays_down(server: Server) -> None:
 @pytest.fixture
 def spare(place: Place) -> Iterator[Place]:
     """The place with a second network, for instances that a test makes and leaves."""
-    containers.create_network(place.name("spare"), place.labels)
+    networks.create(place.name("spare"), place.labels)
     yield place
     for name in containers.owned(machine.LABEL, place.mark):
         if machine.inspect(name, "{{json .NetworkSettings.Networks}}").find(place.name("spare")) >= 0:
             containers.remove(name, place.seeds)
-    containers.remove_network(place.name("spare"))
+    networks.remove(place.name("spare"))
 
 
 def test_instances_reach_one_another_in_their_network_alone(server: Server, spare: Place) -> None:
     for part in ("b", "c"):
         containers.create(spare.instance(part, "spare"), spare.seeds)
         containers.start(spare.name(part))
-    bridges = [containers.bridge(spare.name(network)) for network in ("net", "spare")]
+    bridges = [networks.bridge(spare.name(network)) for network in ("net", "spare")]
     guarded = packet_filter.Guarded(server.public, containers.private_address(server.name), (accept(22),))
     packet_filter.apply(spare.table, [guarded], bridges)
     machine.start_echo(spare.name("b"))
@@ -255,7 +255,7 @@ def test_create_again_replaces_what_a_killed_run_left(spare: Place) -> None:
 
 
 def test_each_instance_has_an_address_of_its_own(spare: Place) -> None:
-    subnet = ipaddress.ip_network(containers.bridge(spare.name("spare")).subnet)
+    subnet = ipaddress.ip_network(networks.bridge(spare.name("spare")).subnet)
     for part in ("d", "e"):
         containers.create(spare.instance(part, "spare"), spare.seeds)
 
@@ -323,22 +323,22 @@ def test_remove_clears_a_seed_whose_instance_was_never_made(spare: Place) -> Non
 
 def test_networks_are_found_by_their_label_and_go_once_they_are_empty(place: Place) -> None:
     name = place.name("brief")
-    containers.create_network(name, place.labels)
-    containers.create_network(name, place.labels)
-    assert name in containers.owned_networks(machine.LABEL, place.mark)
-    assert containers.owned_networks(machine.LABEL, "nobody") == []
+    networks.create(name, place.labels)
+    networks.create(name, place.labels)
+    assert name in networks.owned(machine.LABEL, place.mark)
+    assert networks.owned(machine.LABEL, "nobody") == []
 
-    containers.remove_network(name)
-    containers.remove_network(name)
+    networks.remove(name)
+    networks.remove(name)
 
-    assert name not in containers.owned_networks(machine.LABEL, place.mark)
+    assert name not in networks.owned(machine.LABEL, place.mark)
 
 
 def test_a_network_in_use_is_not_removed(spare: Place) -> None:
     containers.create(spare.instance("holder", "spare"), spare.seeds)
 
     with pytest.raises(SandboxError, match=r"in use|associated"):
-        containers.remove_network(spare.name("spare"))
+        networks.remove(spare.name("spare"))
 
 
 def test_errors_name_the_instance_what_podman_said_and_what_to_do(spare: Place) -> None:

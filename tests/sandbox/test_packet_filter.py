@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sandbox import containers, packet_filter
+from sandbox import containers, networks, packet_filter
 from sandbox.errors import SandboxError
 from sandbox.packet_filter import Guarded, Rule
 from tests.sandbox import machine
@@ -30,7 +30,7 @@ class Target:
 
 @pytest.fixture(scope="module")
 def target(place: Place) -> Iterator[Target]:
-    containers.create_network(place.name("net"), place.labels)
+    networks.create(place.name("net"), place.labels)
     instance = place.instance("a", "net")
     containers.create(instance, place.seeds)
     containers.start(instance.name)
@@ -143,7 +143,7 @@ def test_no_way_round_the_rules_by_the_private_address(target: Target) -> None:
 def test_two_sandboxes_side_by_side(target: Target) -> None:
     other = f"{target.place.table}_other"
     elsewhere = machine.new_public_address()
-    bridge = containers.bridge(target.place.name("net"))
+    bridge = networks.bridge(target.place.name("net"))
     target.allow(accept(80))
     try:
         packet_filter.apply(other, [Guarded(elsewhere, target.private, (accept(8001),))], [bridge])
@@ -179,7 +179,7 @@ def test_nothing_to_guard_leaves_no_table(target: Target) -> None:
 
 def test_a_refused_table_changes_nothing_and_says_why(target: Target) -> None:
     target.allow(accept(80))
-    bridge = containers.Bridge("a-name-longer-than-the-kernel-takes", "10.0.0.0/24")
+    bridge = networks.Bridge("a-name-longer-than-the-kernel-takes", "10.0.0.0/24")
     guarded = Guarded(target.public, target.private, (accept(8001),))
 
     with pytest.raises(SandboxError, match=r"(?s)security group rules.*Error.*nft list tables"):
