@@ -68,16 +68,16 @@ def as_text(findings: List[Finding]) -> str:
 
 
 def _examinations() -> Tuple[Examination, ...]:
-    from flask_release import doctor_machine, doctor_service
+    from flask_release import doctor_errors, doctor_machine, doctor_ports, doctor_service, doctor_units
 
     return (
         Examination("bootstrap", doctor_service.bootstrap),
-        Examination("ports", doctor_service.ports),
-        Examination("units", doctor_service.units),
+        Examination("ports", doctor_ports.ports),
+        Examination("units", doctor_units.units),
         Examination("release", doctor_service.release),
         Examination("load", doctor_service.load),
         Examination("work", doctor_service.work),
-        Examination("errors", doctor_service.errors),
+        Examination("errors", doctor_errors.errors),
         Examination("certificate", doctor_machine.certificate),
         Examination("disk", doctor_machine.disk),
         Examination("memory", doctor_machine.memory),

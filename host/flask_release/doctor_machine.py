@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from flask_release import meminfo
+from flask_release import files, meminfo
 from flask_release.finding import BAD, OK, WARN, Finding, Patient
 from flask_release.host import Host
 from flask_release.problem import Problem
@@ -168,7 +168,9 @@ def ssh(patient: Patient) -> List[Finding]:
 def versions(patient: Patient) -> List[Finding]:
     """Of the system, and of what serves on it."""
     host = patient.host
-    os_name = re.search(r'^PRETTY_NAME="?([^"\n]*)', _text(host.root / "etc/os-release"), re.MULTILINE)
+    os_name = re.search(
+        r'^PRETTY_NAME="?([^"\n]*)', files.read_text(host.root / "etc/os-release"), re.MULTILINE
+    )
     ready = _json(host.state / "ready") or {}
     found = [
         os_name.group(1) if os_name else "unknown system",
@@ -216,14 +218,7 @@ def _seconds_utc(text: str) -> float:
 
 def _json(path: Path) -> Dict[str, Any]:
     try:
-        value = json.loads(_text(path))
+        value = json.loads(files.read_text(path))
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -51,6 +51,14 @@ def read_json(path: Path) -> Any:
         return None
 
 
+def read_text(path: Path) -> str:
+    """The file's text, or "" when there is none to read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def link(path: Path, target: str) -> None:
     """Make `path` a symbolic link to `target` at once, over whatever link was there."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,8 @@ import struct
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from flask_release import files
+
 _PROC = Path("/proc")
 # State 0A in /proc/net/tcp (include/net/tcp_states.h).
 _LISTEN = "0A"
@@ -55,13 +57,13 @@ def listeners() -> List[Listener]:
 
 def holder(pid: int) -> Holder:
     """What a process is."""
-    units = _UNIT.findall(_text(_PROC / str(pid) / "cgroup"))
-    return Holder(pid, _text(_PROC / str(pid) / "comm").strip() or "?", units[0] if units else "")
+    units = _UNIT.findall(files.read_text(_PROC / str(pid) / "cgroup"))
+    return Holder(pid, files.read_text(_PROC / str(pid) / "comm").strip() or "?", units[0] if units else "")
 
 
 def _sockets() -> Iterator[Tuple[str, int, str]]:
     for name, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
-        for line in _text(_PROC / "net" / name).splitlines()[1:]:
+        for line in files.read_text(_PROC / "net" / name).splitlines()[1:]:
             words = line.split()
             if len(words) > 9 and words[3] == _LISTEN:
                 address, _, port = words[1].partition(":")
@@ -96,10 +98,3 @@ def _open_sockets(pid: int) -> Set[str]:
                 if target.startswith("socket:["):
                     inodes.add(target[len("socket:[") : -1])
     return inodes
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

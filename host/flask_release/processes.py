@@ -71,7 +71,7 @@ def _replace(host: Host, wanted: Dict[str, str], gone: List[str]) -> None:
             units.must("stop", name)
         files.remove(host.units / name)
         say(f"removed {name}")
-    changed = [name for name in wanted if _text(host, name) != wanted[name]]
+    changed = [name for name in wanted if files.read_text(host.units / name) != wanted[name]]
     for name in changed:
         files.write(host.units / name, wanted[name].encode())
     if changed or gone:
@@ -103,7 +103,7 @@ def _common(host: Host) -> List[str]:
     """Lines of a slot's [Service] section that hold for every process of the application."""
     lines: List[str] = []
     section = ""
-    for raw in (_text(host, "flask-app@.service") or "").splitlines():
+    for raw in files.read_text(host.units / "flask-app@.service").splitlines():
         line = raw.strip()
         if line.startswith("["):
             section = line
@@ -160,10 +160,3 @@ def _timer(name: str, cron: Cron) -> str:
 
 def _unit(lines: List[str]) -> str:
     return _HEAD + "\n".join(lines) + "\n"
-
-
-def _text(host: Host, name: str) -> str:
-    try:
-        return (host.units / name).read_text(encoding="utf-8")
-    except OSError:
-        return ""

@@ -260,7 +260,7 @@ def test_a_certificate_is_read_where_nginx_reads_it(host: FakeHost) -> None:
 
 
 def test_whose_port_it_is() -> None:
-    doctor, listening = module("doctor_service"), module("listening")
+    doctor, listening = module("doctor_ports"), module("listening")
 
     def judge(name: str, unit: str, owner: str) -> str:
         holder = listening.Holder(7, name, unit)
