@@ -6,7 +6,6 @@ import contextlib
 import json
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
@@ -18,6 +17,7 @@ from automation.stacks import open_stack
 from render.release import application_release
 from sandbox import containers
 from sandbox.cloud import ADDRESS_LABEL
+from tests.e2e import visitor
 from tests.e2e.broken_apps import MODULE
 from tests.e2e.deployment import STACK, Deployment
 from tests.host.release_tool.fake_host import Ran
@@ -30,8 +30,6 @@ _SETTINGS = "/etc/flask/host.json"
 _WAITING = "/root/waiting"
 # Seconds. What stops a hanging command; none is expected to come near.
 LIMIT = 150.0
-# Pause between two visits.
-PAUSE = 0.05
 
 # Runs `flask-release`, which gets a signal as it begins a step: the one named, or the first that is not among those
 # passed. A step that comes twice has a number the second time; "environment+" is a second into that step.
@@ -190,7 +188,7 @@ class Server:
         deadline = time.monotonic() + LIMIT
         while self._started() == before:
             assert time.monotonic() < deadline
-            time.sleep(PAUSE)
+            time.sleep(visitor.PAUSE)
 
     def _started(self) -> str:
         return _podman("inspect", "-f", "{{.State.StartedAt}}", self.container)
@@ -205,23 +203,9 @@ def finish(process: subprocess.Popen[bytes]) -> Ran:
     return Ran(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
-@contextlib.contextmanager
-def visiting(address: str) -> Iterator[list[str]]:
-    """Ask the site for `/` some 20 times a second; give the answers as they come, as `ask` tells them."""
-    seen: list[str] = []
-    stop = threading.Event()
-
-    def visit() -> None:
-        while not stop.wait(PAUSE):
-            seen.append(ask(address))
-
-    visitor = threading.Thread(target=visit)
-    visitor.start()
-    try:
-        yield seen
-    finally:
-        stop.set()
-        visitor.join()
+def visiting(address: str) -> contextlib.AbstractContextManager[list[str]]:
+    """Ask the site for `/` again and again; give the answers as they come, as `ask` tells them."""
+    return visitor.answers(lambda: ask(address))
 
 
 def ask(address: str) -> str:
@@ -243,7 +227,7 @@ def until_answered(address: str, text: str) -> None:
     deadline = time.monotonic() + LIMIT
     while (answer := ask(address)) != text:
         assert time.monotonic() < deadline, answer
-        time.sleep(PAUSE)
+        time.sleep(visitor.PAUSE)
 
 
 def _podman(*arguments: str) -> str:
