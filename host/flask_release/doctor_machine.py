@@ -2,7 +2,6 @@
 
 import calendar
 import hashlib
-import json
 import os
 import platform
 import re
@@ -171,7 +170,7 @@ def versions(patient: Patient) -> List[Finding]:
     os_name = re.search(
         r'^PRETTY_NAME="?([^"\n]*)', files.read_text(host.root / "etc/os-release"), re.MULTILINE
     )
-    ready = _json(host.state / "ready") or {}
+    ready = _json(host.state / "ready")
     found = [
         os_name.group(1) if os_name else "unknown system",
         "kernel " + platform.release(),
@@ -217,8 +216,5 @@ def _seconds_utc(text: str) -> float:
 
 
 def _json(path: Path) -> Dict[str, Any]:
-    try:
-        value = json.loads(files.read_text(path))
-    except ValueError:
-        return {}
+    value = files.read_json(path)
     return value if isinstance(value, dict) else {}

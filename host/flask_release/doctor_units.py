@@ -1,6 +1,6 @@
 """Examination of services and timers, as systemd sees them."""
 
-from typing import Dict, Iterator, List, NamedTuple, Optional
+from typing import Iterator, List, NamedTuple, Optional
 
 from flask_release import files, lock, slots, standby
 from flask_release import units as systemd
@@ -71,13 +71,9 @@ def units(patient: Patient) -> List[Finding]:
 
 def describe(name: str) -> Unit:
     """What systemd says of a unit."""
-    properties = ("ActiveState", "SubState", "Result", "ExecMainStatus")
-    asked = [word for name in properties for word in ("-p", name)]
-    values: Dict[str, str] = {}
-    for line in systemd.systemctl("show", *asked, name).output.splitlines():
-        key, _, value = line.partition("=")
-        values[key] = value
-    return Unit(*(values.get(name, "") for name in properties))
+    asked = ("ActiveState", "SubState", "Result", "ExecMainStatus")
+    told = systemd.properties(name, *asked)
+    return Unit(*(told.get(each, "") for each in asked))
 
 
 def _slot(host: Host, slot: str, live: Optional[str], at_work: bool) -> Finding:

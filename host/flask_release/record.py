@@ -6,6 +6,7 @@ import os
 import time
 from typing import Any, Dict, List
 
+from flask_release import files
 from flask_release.host import Host
 
 
@@ -25,11 +26,7 @@ def append(host: Host, **facts: Any) -> None:
 def last(host: Host, lines: int) -> List[Dict[str, Any]]:
     """The newest entries, oldest first."""
     found: List[Dict[str, Any]] = []
-    try:
-        text = host.history.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return found
-    for line in text.splitlines()[-lines:]:
+    for line in files.read_text(host.history).splitlines()[-lines:]:
         with contextlib.suppress(ValueError):
             value = json.loads(line)
             if isinstance(value, dict):

@@ -54,13 +54,20 @@ def must(*arguments: str) -> None:
         )
 
 
+def properties(unit: str, *names: str) -> Dict[str, str]:
+    """What systemd says of a unit, by the names of its properties; one that it does not know is not there."""
+    asked = [word for name in names for word in ("-p", name)]
+    values: Dict[str, str] = {}
+    for line in systemctl("show", *asked, unit).output.splitlines():
+        name, _, value = line.partition("=")
+        values[name] = value
+    return values
+
+
 def state(unit: str) -> State:
     """What systemd says of a unit; inactive when it says nothing."""
-    properties: Dict[str, str] = {}
-    for line in systemctl("show", "-p", "ActiveState", "-p", "SubState", unit).output.splitlines():
-        name, _, value = line.partition("=")
-        properties[name] = value
-    return State(properties.get("ActiveState", "inactive"), properties.get("SubState", ""))
+    told = properties(unit, "ActiveState", "SubState")
+    return State(told.get("ActiveState", "inactive"), told.get("SubState", ""))
 
 
 def enable(unit: str) -> None:

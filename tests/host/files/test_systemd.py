@@ -128,12 +128,10 @@ def test_times_are_in_step(variant: str, seconds: int) -> None:
     assert json.loads(files["etc/flask/host.json"])["drain_seconds"] == seconds
 
 
-@pytest.mark.parametrize("variant", [CENTOS, DEBIAN])
-def test_nginx_compiles_no_patterns_where_its_unit_forbids_code_made_at_run_time(variant: str) -> None:
-    files = {name: file.content.decode() for name, file in host_files(VARIANTS[variant]).items()}
-    forbidden = "MemoryDenyWriteExecute=true" in files["etc/systemd/system/nginx.service.d/flask.conf"]
-    compiles = re.search(r"^\s*pcre_jit on;$", files["etc/nginx/nginx.conf"], re.MULTILINE)
-    assert not (forbidden and compiles)
+def test_nginx_compiles_no_patterns_since_its_unit_forbids_code_made_at_run_time() -> None:
+    files = {name: file.content.decode() for name, file in host_files(VARIANTS[DEBIAN]).items()}
+    assert "MemoryDenyWriteExecute=true" in files["etc/systemd/system/nginx.service.d/flask.conf"]
+    assert not re.search(r"^\s*pcre_jit on;$", files["etc/nginx/nginx.conf"], re.MULTILINE)
 
 
 @pytest.mark.parametrize("variant", [CENTOS, DEBIAN])
