@@ -32,7 +32,7 @@ APP_TESTS := $(PYTEST) app/tests
 # In the order of the folders: the end-to-end tests, which take longest, come first.
 PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
-SHELL_SCRIPTS := .ci/run $(wildcard setup/*.sh cloud-init/*.sh)
+SHELL_SCRIPTS := .ci/run $(wildcard setup/*.sh cloud-init/*.sh host/*.sh)
 
 .PHONY: help
 help: ## list the targets

@@ -24,7 +24,7 @@ server_args: ServerArgs = {
 server = Server(name, server_args)
 service_args: FlaskServiceArgs = {
     "server": server,
-    "host": config.host,
+    "host": config.host(),
     "release": release,
     "environment": config.application.environment,
     "rollbacks": rollbacks(server),

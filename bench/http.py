@@ -143,7 +143,7 @@ def _default_settings() -> HostSettings:
     loaded: list[HostSettings] = []
     project = PROJECT_FILE.parent
     run(
-        lambda: loaded.append(settings.load(project).host("127.0.0.1")),
+        lambda: loaded.append(settings.load(project).host()),
         config={"adminCidrs": '["203.0.113.7/32"]'},
     )
     return loaded[0]

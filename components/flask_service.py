@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypedDict
@@ -14,15 +13,13 @@ from pulumi_command import remote
 
 from components.server import Server
 from health import HealthCheck, smoke
-from render.host_files import HostSettings
+from render.host_files import SERVER_ADDRESS, HostSettings, configure_script
 from render.release import Archive, Release, host_archive
 from settings import TlsSettings
 
 # Archives are written here on their way to the server, named by their content. FileAsset wants a path.
 BUILD_FOLDER = Path(".build")
 INCOMING = "/var/lib/flask/incoming"
-HOST_BUNDLES = "/var/lib/flask/host"
-PYTHON = "/opt/flask/python/bin/python3"
 # The gate on the server was patient already.
 SMOKE_SECONDS = 10.0
 # certbot is installed, and an authority may take its time.
@@ -34,8 +31,8 @@ class FlaskServiceArgs(TypedDict):
 
     server: Server
     """Where it runs."""
-    host: Callable[[str], HostSettings]
-    """The host's settings, given the server's address."""
+    host: HostSettings
+    """What the server's files are rendered from."""
     release: Release
     """The application and what it needs."""
     environment: pulumi.Input[dict[str, str]]
@@ -77,14 +74,18 @@ class FlaskService(pulumi.ComponentResource):
         self.release_id = pulumi.Output.unsecret(released.stdout).apply(_released_id)
         self.register_outputs({"url": self.url, "release": self.release_id})
 
-    def _configure(self, name: str, host: Callable[[str], HostSettings]) -> remote.Command:
-        bundle = self._server.address.apply(lambda address: host_archive(host(address)))
-        digest = bundle.apply(lambda archive: archive.digest)
+    def _configure(self, name: str, host: HostSettings) -> remote.Command:
+        bundle = host_archive(host)
         copy = self._copy(f"{name}-host-files", "host", bundle, self._server.ready)
+        arguments: list[pulumi.Input[str]] = [bundle.digest]
+        if SERVER_ADDRESS in host.server_names:
+            arguments.append(self._server.address)
         return self._command(
             f"{name}-configure",
-            digest.apply(_configure_script),
-            [digest],
+            # The provider repeats a command that failed whole: the script goes another way.
+            pulumi.Output.all(*arguments).apply(lambda known: " ".join(("sh -s configure", *known))),
+            arguments,
+            stdin=configure_script(),
             depends_on=copy,
         )
 
@@ -103,9 +104,7 @@ class FlaskService(pulumi.ComponentResource):
 
     def _release(self, name: str, args: FlaskServiceArgs, after: list[remote.Command]) -> remote.Command:
         release = args["release"]
-        copy = self._copy(
-            f"{name}-application", "release", pulumi.Output.from_input(release.archive), self._server.ready
-        )
+        copy = self._copy(f"{name}-application", "release", release.archive, self._server.ready)
         archive = f"{INCOMING}/release-{release.archive.digest}.tar.gz"
         return self._command(
             f"{name}-release",
@@ -117,14 +116,13 @@ class FlaskService(pulumi.ComponentResource):
             depends_on=[copy, *after],
         )
 
-    def _copy(
-        self, name: str, kind: str, archive: pulumi.Output[Archive], ready: remote.Command
-    ) -> remote.CopyToRemote:
+    def _copy(self, name: str, kind: str, archive: Archive, ready: remote.Command) -> remote.CopyToRemote:
         return remote.CopyToRemote(
             name,
             connection=self._server.connection,
-            source=archive.apply(lambda made: pulumi.FileAsset(str(_write(kind, made)))),
-            remote_path=archive.apply(lambda made: f"{INCOMING}/{kind}-{made.digest}.tar.gz"),
+            # Not an output of anything: the provider refuses a plan in which the source is not known yet.
+            source=pulumi.FileAsset(str(_write(kind, archive))),
+            remote_path=f"{INCOMING}/{kind}-{archive.digest}.tar.gz",
             # A copy does not notice a changed connection: without the instance's id nothing would be copied to
             # the server that replaced another.
             triggers=[self._server.instance.id],
@@ -160,21 +158,6 @@ class FlaskService(pulumi.ComponentResource):
 def _pair(certificate: str, key: pulumi.Output[str]) -> pulumi.Output[str]:
     # What comes of a secret is one.
     return key.apply(lambda plain: json.dumps({"certificate": certificate, "key": plain}, sort_keys=True))
-
-
-def _configure_script(digest: str) -> str:
-    folder = f"{HOST_BUNDLES}/{digest}"
-    certificate = f"{folder}/opt/flask/lib/flask_certificate placeholder {folder}/etc/flask/tls.json"
-    return "\n".join(
-        (
-            "set -eu",
-            f"rm -rf {folder} && mkdir -p {folder}",
-            f"tar -xzf {INCOMING}/host-{digest}.tar.gz -C {folder}",
-            # nginx does not start without a certificate that its files name. The settings are there where tls is on.
-            f"[ ! -e {folder}/etc/flask/tls.json ] || {PYTHON} -B -I {certificate}",
-            f"exec {PYTHON} {folder}/opt/flask/lib/flask_release configure {folder}",
-        )
-    )
 
 
 def _looked_at(address: str, host: str, check: HealthCheck, scheme: Literal["http", "https"]) -> str:

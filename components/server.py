@@ -137,7 +137,9 @@ class Server(pulumi.ComponentResource):
         return remote.Command(
             f"{name}-ready",
             connection=self._connection(patient=True),
-            create=readiness_script(),
+            # The provider repeats a command that failed whole: the script goes another way.
+            create="sh -s wait-until-ready",
+            stdin=readiness_script(),
             triggers=[self.instance.id],
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(

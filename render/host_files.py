@@ -29,6 +29,10 @@ PLACES = {
 LIBRARIES = ("flask_release", "flask_certificate")
 LIBRARIES_PLACE = "opt/flask/lib"
 LIBRARY_FILES = (".py", ".txt")
+# Stands in a bundle for the address of the server, which nobody knows before there is one: `configure` puts it in
+# (host/flask_release/bundle.py), so that the bundle, and with it every plan, is whole beforehand.
+SERVER_ADDRESS = "__SERVER_ADDRESS__"
+CONFIGURE_SCRIPT = TEMPLATES / "configure.sh"
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class HostSettings:
 
     Attributes:
         profile: the operating system.
-        server_names: names or addresses that the site is called by; the first is the one that checks use.
+        server_names: names that the site is called by, or SERVER_ADDRESS; the first is the one that checks use.
         has_domain: the site has a name of its own, so requests for other names are refused.
         module: Python module of the application; the release names it on the server, no file here does.
         callable: its WSGI callable; as `module`.
@@ -112,6 +116,11 @@ def host_files(settings: HostSettings) -> dict[str, HostFile]:
         if file.suffix in LIBRARY_FILES
     }
     return rendered | tools
+
+
+def configure_script() -> str:
+    """A script for sh, run as root on the server: unpacks the bundle named by its arguments and installs it."""
+    return CONFIGURE_SCRIPT.read_text(encoding="utf-8")
 
 
 def _rendered(settings: HostSettings) -> Iterator[tuple[str, HostFile]]:

@@ -9,7 +9,7 @@ from typing import Literal
 import pulumi
 
 from health import HealthCheck
-from render.host_files import HostSettings
+from render.host_files import SERVER_ADDRESS, HostSettings
 from render.release import Release, application_release
 from settings.application import ApplicationSettings, application
 from settings.firewall import FirewallSettings, firewall
@@ -32,11 +32,11 @@ class Settings:
     web: WebSettings
     tls: TlsSettings | None
 
-    def host(self, address: str) -> HostSettings:
-        """What the files on a server at `address` are rendered from."""
+    def host(self) -> HostSettings:
+        """What the files on a server are rendered from."""
         return HostSettings(
             profile=self.server.profile,
-            server_names=(self.web.domain or address,),
+            server_names=(self.web.domain or SERVER_ADDRESS,),
             has_domain=self.web.domain is not None,
             module=self.application.module,
             callable=self.application.callable,

@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from flask_release import files
 from flask_release.host import Host
@@ -17,6 +17,9 @@ from flask_release.problem import Problem
 
 # Written by the bundle, readable to the service and not to others: settings of the application's own host.
 PRIVATE = "etc/flask/"
+# Configuration, where the server's address may stand for it (render/host_files.py).
+_CONFIGURATION = "etc"
+_ADDRESS = b"__SERVER_ADDRESS__"
 _LIST = "list.json"
 
 
@@ -41,6 +44,21 @@ class Difference(NamedTuple):
     def touches(self, *prefixes: str) -> bool:
         """Some file under one of these places differs."""
         return any(name.startswith(prefixes) for name in self.names)
+
+
+def put_address(folder: Path, address: Optional[str]) -> None:
+    """Write the host's address into the files of an unpacked bundle that wait for it.
+
+    Raises:
+        Problem: some do, and there is none.
+    """
+    for path in sorted((folder / _CONFIGURATION).rglob("*")):
+        content = path.read_bytes() if path.is_file() else b""
+        if _ADDRESS not in content:
+            continue
+        if not address:
+            raise Problem(f"{path} needs the host's address. Give it: configure --address ADDRESS {folder}")
+        path.write_bytes(content.replace(_ADDRESS, address.encode("ascii")))
 
 
 def read(folder: Path) -> Dict[str, File]:

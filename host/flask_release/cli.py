@@ -6,6 +6,7 @@ restart after a crash, and needs little.
 
 import argparse
 import contextlib
+import ipaddress
 import json
 import os
 import signal
@@ -39,9 +40,10 @@ def main(arguments: List[str]) -> int:
 
 
 def _configure(host: Host, options: argparse.Namespace) -> int:
-    from flask_release import configure
+    from flask_release import bundle, configure
 
     folder = Path(options.bundle)
+    bundle.put_address(folder, options.address)
     new = settings.load(host, folder / "etc/flask/host.json")
     with _locked(host, "configure", new.lock_seconds) as lock:
         configure.configure(host, lock, folder)
@@ -197,6 +199,13 @@ def _print(result: Any) -> None:
     answer(json.dumps(result, sort_keys=True))
 
 
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no IPv4 address")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="flask-release", description="Releases of the Flask application on this host.", epilog=EPILOG
@@ -207,6 +216,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("configure", help="install an unpacked host bundle")
     command.add_argument("bundle")
+    command.add_argument(
+        "--address", type=_address, help="this host's public address, for a site without a name"
+    )
     command.set_defaults(run=_configure)
 
     command = commands.add_parser("release", help="release an archive; variables come as JSON on stdin")

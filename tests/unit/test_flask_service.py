@@ -10,7 +10,7 @@ import pytest
 from components.flask_service import FlaskService
 from components.server import Server
 from health import HealthCheck
-from render.host_files import HostSettings
+from render.host_files import SERVER_ADDRESS, HostSettings
 from render.profiles import PROFILES
 from render.release import application_release
 from settings import ServerSettings, TlsSettings
@@ -33,11 +33,11 @@ TOKEN = "s3cr3t-of-the-test"
 CHECK = HealthCheck(path="/up", status=200, body="", attempts=3, interval=0.1, timeout=60, settle=0)
 
 
-def host(address: str) -> HostSettings:
+def host(domain: str | None) -> HostSettings:
     return HostSettings(
         profile=PROFILES["debian12"],
-        server_names=(address,),
-        has_domain=False,
+        server_names=(domain or SERVER_ADDRESS,),
+        has_domain=domain is not None,
         module="app",
         callable="app",
         processes=2,
@@ -84,7 +84,7 @@ def service(
             "site",
             {
                 "server": server,
-                "host": host,
+                "host": host(domain),
                 "release": application_release(application, "app", "app"),
                 "environment": pulumi.Output.secret({"TOKEN": token}),
                 "rollbacks": rollbacks,
@@ -191,13 +191,46 @@ def test_url_and_release_are_plain_outputs(application: Path) -> None:
     assert service(application, domain="www.example.com").exports["url"] == "http://www.example.com"
 
 
-def test_a_preview_writes_no_host_archive_for_an_address_nobody_knows(application: Path) -> None:
+def test_a_preview_knows_what_is_copied(application: Path) -> None:
+    """The provider refuses a copy whose source is unknown (pulumi-command#754), and the plan stops there."""
     record = service(application, preview=True)
-    assert record.named("site-host-files").inputs["source"] == UNKNOWN
-    assert record.named("site-configure").inputs["triggers"] == [UNKNOWN, UNKNOWN]
+    copies = {copy.name: copy.inputs for copy in record.created(COPY)}
+    assert copies.keys() == {"site-host-files", "site-application"}
+    for inputs in copies.values():
+        assert Path(inputs["source"]["path"]).is_file()
+        assert inputs["remotePath"] == f"/var/lib/flask/incoming/{Path(inputs['source']['path']).name}"
+    for copy in service(application).created(COPY):
+        assert {
+            **copy.inputs,
+            "triggers": [UNKNOWN],
+            "connection": copies[copy.name]["connection"],
+        } == copies[copy.name]
     assert record.exports["url"] == UNKNOWN
     assert record.exports["release"] == UNKNOWN
-    assert [archive.name.partition("-")[0] for archive in Path(".build").iterdir()] == ["release"]
+
+
+def test_the_address_is_told_to_the_server_and_stands_in_no_archive(application: Path) -> None:
+    made = service(application)
+    digest = made.named("site-host-files").inputs["remotePath"].removesuffix(".tar.gz").rpartition("-")[2]
+    configure = made.named("site-configure").inputs
+    assert configure["create"] == f"sh -s configure {digest} 203.0.113.10"
+    assert configure["triggers"][1:] == [digest, "203.0.113.10"]
+    planned = service(application, preview=True).named("site-configure").inputs
+    assert planned["triggers"] == [UNKNOWN, digest, UNKNOWN]
+
+
+def test_with_a_domain_nothing_depends_on_the_address_but_the_way_there(application: Path) -> None:
+    planned = service(application, domain="www.example.com", preview=True)
+    digest = planned.named("site-host-files").inputs["remotePath"].removesuffix(".tar.gz").rpartition("-")[2]
+    assert planned.named("site-configure").inputs["create"] == f"sh -s configure {digest}"
+    assert planned.named("site-configure").inputs["triggers"] == [UNKNOWN, digest]
+
+
+def test_commands_are_short_lines(application: Path) -> None:
+    """The provider repeats the whole command before the error of one that failed."""
+    for command in service(application).created(COMMAND):
+        assert "\n" not in command.inputs["create"]
+        assert len(command.inputs["create"]) < 120
 
 
 def test_a_rollback_on_the_server_makes_the_release_anew_and_nothing_else(application: Path) -> None:
@@ -289,10 +322,3 @@ def test_another_authority_or_name_is_another_certificate(application: Path) -> 
     assert first == triggers("www.example.com", "https://ca.example/one")
     assert first != triggers("www.example.com", "https://ca.example/two")
     assert first != triggers("shop.example.com", "https://ca.example/one")
-
-
-def test_nginx_finds_a_certificate_before_it_reads_its_files(application: Path) -> None:
-    lines = str(service(application).named("site-configure").inputs["create"]).splitlines()
-    (placeholder,) = [number for number, line in enumerate(lines) if "flask_certificate placeholder" in line]
-    assert lines[placeholder].startswith("[ ! -e ")
-    assert "flask_release configure" in lines[placeholder + 1]

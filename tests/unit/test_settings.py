@@ -10,6 +10,7 @@ import yaml
 
 import settings
 from health import HealthCheck
+from render.host_files import SERVER_ADDRESS
 from settings import WebSettings
 from settings.values import PROJECT_FILE
 from tests.unit.certificates import DAY, authority, certificate
@@ -151,7 +152,7 @@ def test_every_key_reaches_the_settings(project: Path) -> None:
         trusted_proxies=("100.64.0.0/10",),
         content_security_policy="default-src 'none'; img-src https: data:;",
     )
-    host = loaded.host("203.0.113.10")
+    host = loaded.host()
     for name in WebSettings.__dataclass_fields__.keys() - {"domain"}:
         assert getattr(host, name) == getattr(loaded.web, name), name
     for name in ("processes", "threads", "load", "request_timeout", "socket"):
@@ -170,14 +171,14 @@ def test_the_blog_posts_own_values(project: Path) -> None:
             "processes": "4",
             "threads": "2",
         },
-    ).host("203.0.113.10")
+    ).host()
     assert (host.socket, host.module, host.callable) == ("127.0.0.1:8080", "uwsgi_app", "app")
     assert (host.processes, host.threads) == (4, 2)
-    assert (host.server_names, host.has_domain) == (("203.0.113.10",), False)
+    assert (host.server_names, host.has_domain) == ((SERVER_ADDRESS,), False)
 
 
 def test_a_domain_is_the_server_name(project: Path) -> None:
-    host = load(project, {"domain": "www.example.com"}).host("203.0.113.10")
+    host = load(project, {"domain": "www.example.com"}).host()
     assert (host.server_names, host.has_domain) == (("www.example.com",), True)
 
 
@@ -383,7 +384,7 @@ def test_a_module_may_be_a_package(project: Path) -> None:
 
 @pytest.mark.parametrize("key", ["staticUrl", "contentSecurityPolicy"])
 def test_what_an_empty_value_turns_off(project: Path, key: str) -> None:
-    host = load(project, {key: ""}).host("203.0.113.10")
+    host = load(project, {key: ""}).host()
     assert {"staticUrl": host.static_url, "contentSecurityPolicy": host.content_security_policy}[key] == ""
 
 
@@ -411,7 +412,7 @@ def test_a_certificate_of_ones_own(project: Path, name: str) -> None:
     loaded = load(project, {**config, "hstsSeconds": "300"}, ["certificateKey"])
     assert loaded.tls
     assert loaded.tls.certificate == made.pem + ca.pem
-    host = loaded.host("203.0.113.10")
+    host = loaded.host()
     assert (host.tls, host.hsts_seconds) == ("own", 300)
     assert "PRIVATE KEY" not in repr(host)
 
@@ -463,7 +464,7 @@ def test_an_authority_asks_for_an_address(project: Path) -> None:
     config = {"tls": "acme", "domain": NAME}
     assert "acme with acmeEmail" in refusal(project, config)
     loaded = load(project, {**config, "acmeEmail": "admin@example.com", "acmeCa": authority().pem})
-    host = loaded.host("203.0.113.10")
+    host = loaded.host()
     assert (host.tls, host.acme_email) == ("acme", "admin@example.com")
     assert host.acme_directory == "https://acme-v02.api.letsencrypt.org/directory"
     assert host.acme_ca.startswith("-----BEGIN CERTIFICATE-----")
@@ -473,7 +474,7 @@ def test_an_authority_asks_for_an_address(project: Path) -> None:
 
 
 def test_without_tls_nothing_of_it_reaches_the_host(project: Path) -> None:
-    host = load(project, {"acmeEmail": "admin@example.com"}).host("203.0.113.10")
+    host = load(project, {"acmeEmail": "admin@example.com"}).host()
     assert (host.tls, host.hsts_seconds, host.acme_email, host.acme_directory) == ("none", 0, "", "")
 
 

@@ -51,6 +51,39 @@ def test_files_are_laid_down_and_taken_up(host: FakeHost) -> None:
     }
 
 
+NAMED = {"etc/nginx/flask/site.conf": "# server_name __SERVER_ADDRESS__;\n"}
+
+
+def test_the_hosts_address_is_put_where_files_wait_for_it(host: FakeHost) -> None:
+    host.configure(check={"host": "__SERVER_ADDRESS__", "interval": 0.01})
+    ran = host.run("configure", "--address", "203.0.113.7", str(host.bundle("one", NAMED)))
+    assert ran.code == 0, ran.err
+    assert host.read("etc/nginx/flask/site.conf") == "# server_name 203.0.113.7;\n"
+    assert json.loads(host.read("etc/flask/host.json"))["check"]["host"] == "203.0.113.7"
+
+
+def test_another_address_is_taken_up(host: FakeHost) -> None:
+    assert host.run("configure", "--address", "203.0.113.7", str(host.bundle("one", NAMED))).code == 0
+    host.forget_calls()
+    assert host.run("configure", "--address", "203.0.113.8", str(host.bundle("two", NAMED))).code == 0
+    assert host.read("etc/nginx/flask/site.conf") == "# server_name 203.0.113.8;\n"
+    assert "systemctl reload nginx.service" in host.calls()
+
+
+def test_a_bundle_that_waits_for_an_address_is_not_laid_down_without_one(host: FakeHost) -> None:
+    ran = host.run("configure", str(host.bundle("one", NAMED)))
+    assert ran.code == 1
+    assert "--address" in ran.err
+    assert not (host.root / "etc/nginx/flask/site.conf").exists()
+
+
+@pytest.mark.parametrize("address", ["", "example.com", "1.2.3.4; include /etc/passwd"])
+def test_what_is_no_address_is_refused(host: FakeHost, address: str) -> None:
+    ran = host.run("configure", "--address", address, str(host.bundle("one", NAMED)))
+    assert ran.code == 2
+    assert "is no IPv4 address" in ran.err
+
+
 def test_again_changes_nothing(host: FakeHost) -> None:
     configured(host, "one")
     calls = configured(host, "two")
