@@ -51,6 +51,7 @@ def _network(cloud: Cloud) -> Kind:
         create=create,
         update=update,
         delete=lambda entry, _say: cloud.delete_network(entry.id),
+        read=lambda entry: {} if cloud.has("networks", entry.id) else None,
     )
 
 
@@ -66,6 +67,7 @@ def _vswitch(cloud: Cloud) -> Kind:
         create=create,
         update=_keep_outputs,
         delete=lambda entry, _say: cloud.delete_vswitch(entry.id),
+        read=lambda entry: {} if cloud.has("vswitches", entry.id) else None,
     )
 
 
@@ -80,6 +82,7 @@ def _group(cloud: Cloud) -> Kind:
         create=create,
         update=_keep_outputs,
         delete=lambda entry, _say: cloud.delete_group(entry.id),
+        read=lambda entry: {} if cloud.has("groups", entry.id) else None,
     )
 
 
@@ -108,6 +111,9 @@ def _rule(cloud: Cloud) -> Kind:
         create=create,
         update=_keep_outputs,
         delete=lambda entry, _say: cloud.revoke(values.unwrapped(entry.inputs)["securityGroupId"], entry.id),
+        read=lambda entry: (
+            {} if cloud.allows(values.unwrapped(entry.inputs)["securityGroupId"], entry.id) else None
+        ),
     )
 
 
@@ -137,6 +143,7 @@ def _key_pair(cloud: Cloud) -> Kind:
         create=create,
         update=_keep_outputs,
         delete=lambda entry, _say: cloud.delete_key(values.unwrapped(entry.inputs)["keyPairName"]),
+        read=lambda entry: {} if cloud.has("keys", values.unwrapped(entry.inputs)["keyPairName"]) else None,
     )
 
 
@@ -160,10 +167,21 @@ def _instance(cloud: Cloud) -> Kind:
         for key in ("imageId", "userData"):
             if inputs.get(key) != before.get(key):
                 raise SandboxError(f"the sandbox cannot change {key} of a running instance")
+        stopped = inputs.get("status", "Running") == "Stopped"
+        if not stopped:
+            cloud.start_instance(old.id)
         cloud.modify_instance(
             old.id, vswitch=inputs["vswitchId"], group=_only_group(inputs), key=inputs["keyName"]
         )
-        return Made(old.outputs)
+        if any(inputs.get(key) != before.get(key) for key in ("instanceType", "keyName")):
+            cloud.reboot_instance(old.id)
+        if stopped:
+            cloud.stop_instance(old.id)
+        return Made({**old.outputs, "status": "Stopped" if stopped else "Running"})
+
+    def read(entry: Entry) -> dict[str, Any] | None:
+        status = cloud.instance_status(entry.id)
+        return None if status is None else {"status": status}
 
     return Kind(
         replaces=frozenset(
@@ -182,6 +200,7 @@ def _instance(cloud: Cloud) -> Kind:
         create=create,
         update=update,
         delete=lambda entry, _say: cloud.delete_instance(entry.id),
+        read=read,
     )
 
 

@@ -15,7 +15,6 @@ import ipaddress
 import json
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,10 +24,13 @@ from typing import Any
 from sandbox import containers, networks, packet_filter
 from sandbox.errors import SandboxError
 from sandbox.image import base_image
+from sandbox.inventory import Inventory
 from sandbox.programs import run
-from sandbox.state import write_atomically
 
 LABEL = "flask-on-ecs.sandbox"
+# For runs beside each other, such as the tests beside a deployed stack: another folder, other addresses.
+FOLDER_VARIABLE = "FLASK_SANDBOX"
+ADDRESSES_VARIABLE = "FLASK_SANDBOX_ADDRESSES"
 ADDRESS_LABEL = "flask-on-ecs.sandbox.public-address"
 DEFAULT_ADDRESSES = ipaddress.IPv4Network("127.0.42.0/24")
 IMAGE_ID = "debian_12_sandbox_x64_alibase.vhd"
@@ -51,18 +53,12 @@ class Place:
 
 
 class Cloud:
-    """One sandbox's cloud. Its methods may be called by several threads at once."""
+    """One sandbox's cloud. Several threads, and several processes, may use it at once."""
 
     def __init__(self, place: Place, region: str) -> None:
         self._place = place
         self._region = region
-        self._path = place.folder / "cloud.json"
-        self._guard = threading.RLock()
-        self._things: dict[str, dict[str, Any]] = {
-            kind: {} for kind in ("networks", "vswitches", "groups", "keys", "instances")
-        }
-        with contextlib.suppress(FileNotFoundError):
-            self._things = json.loads(self._path.read_text(encoding="utf-8"))
+        self._inventory = Inventory(place.folder / "cloud.json")
 
     # Data sources
 
@@ -83,9 +79,13 @@ class Cloud:
             )
         return [IMAGE_ID]
 
+    def has(self, kind: str, thing_id: str) -> bool:
+        """Tell whether there is a thing of the kind ("networks", "keys", …)."""
+        return thing_id in self._inventory.things[kind]
+
     def vswitch(self, vswitch_id: str) -> dict[str, Any] | None:
         """Return what the cloud knows of a vswitch, None when it has none of this id."""
-        found: dict[str, Any] | None = self._things["vswitches"].get(vswitch_id)
+        found: dict[str, Any] | None = self._inventory.things["vswitches"].get(vswitch_id)
         return found
 
     # Networks
@@ -93,18 +93,18 @@ class Cloud:
     def create_network(self, network_id: str, cidr: str) -> None:
         """Make a VPC."""
         networks.create(self._container_name(network_id), self._labels())
-        self._put("networks", network_id, {"cidr": cidr})
+        self._inventory.put("networks", network_id, {"cidr": cidr})
 
     def modify_network(self, network_id: str, cidr: str) -> None:
         """Give a VPC another address range; vswitches that are there keep theirs."""
         self._get("networks", network_id, "VPC")
-        self._put("networks", network_id, {"cidr": cidr})
+        self._inventory.put("networks", network_id, {"cidr": cidr})
 
     def delete_network(self, network_id: str) -> None:
         """Remove a VPC; it must be empty."""
         self._unused("VPC", network_id, ("vswitches", "network"), ("groups", "network"))
         networks.remove(self._container_name(network_id))
-        self._drop("networks", network_id)
+        self._inventory.drop("networks", network_id)
 
     def create_vswitch(self, vswitch_id: str, network_id: str, cidr: str, zone: str) -> None:
         """Make a vswitch in a VPC."""
@@ -113,51 +113,55 @@ class Cloud:
             raise SandboxError(f"the vswitch's {cidr} lies outside of its VPC's {network['cidr']}")
         if zone not in self.zones():
             raise SandboxError(f"there is no zone {zone} in {self._region}; it has {', '.join(self.zones())}")
-        self._put("vswitches", vswitch_id, {"network": network_id, "cidr": cidr, "zone": zone})
+        self._inventory.put("vswitches", vswitch_id, {"network": network_id, "cidr": cidr, "zone": zone})
 
     def delete_vswitch(self, vswitch_id: str) -> None:
         """Remove a vswitch; no instance may stand in it."""
         self._unused("vswitch", vswitch_id, ("instances", "vswitch"))
-        self._drop("vswitches", vswitch_id)
+        self._inventory.drop("vswitches", vswitch_id)
 
     # Security groups
 
     def create_group(self, group_id: str, network_id: str) -> None:
         """Make a security group, which lets nothing in."""
         self._get("networks", network_id, "VPC")
-        self._put("groups", group_id, {"network": network_id, "rules": {}})
+        self._inventory.put("groups", group_id, {"network": network_id, "rules": {}})
 
     def delete_group(self, group_id: str) -> None:
         """Remove a security group; no instance may be in it."""
         self._unused("security group", group_id, ("instances", "group"))
-        self._drop("groups", group_id)
+        self._inventory.drop("groups", group_id)
 
     def authorize(self, group_id: str, rule_id: str, rule: packet_filter.Rule) -> None:
         """Add a rule to a security group, at work when this returns."""
-        with self._guard:
+        with self._inventory:
             self._get("groups", group_id, "security group")["rules"][rule_id] = vars(rule)
-            self._write()
+            self._inventory.write()
             self._apply_rules()
 
     def revoke(self, group_id: str, rule_id: str) -> None:
         """Take a rule out of a security group, if it is there."""
-        with self._guard:
-            if group_id in self._things["groups"]:
-                self._things["groups"][group_id]["rules"].pop(rule_id, None)
-                self._write()
+        with self._inventory:
+            if group_id in self._inventory.things["groups"]:
+                self._inventory.things["groups"][group_id]["rules"].pop(rule_id, None)
+                self._inventory.write()
                 self._apply_rules()
+
+    def allows(self, group_id: str, rule_id: str) -> bool:
+        """Tell whether a security group has the rule."""
+        return rule_id in self._inventory.things["groups"].get(group_id, {"rules": {}})["rules"]
 
     # Key pairs
 
     def import_key(self, name: str, public_key: str) -> str:
         """Keep a public key under a name; return its fingerprint."""
-        self._put("keys", name, {"public_key": public_key.strip()})
+        self._inventory.put("keys", name, {"public_key": public_key.strip()})
         return hashlib.md5(public_key.encode(), usedforsecurity=False).hexdigest()
 
     def delete_key(self, name: str) -> None:
         """Remove a key pair; no instance may use it."""
         self._unused("key pair", name, ("instances", "key"))
-        self._drop("keys", name)
+        self._inventory.drop("keys", name)
 
     # Instances
 
@@ -177,10 +181,10 @@ class Cloud:
         public_key = self._get("keys", key, "key pair")["public_key"]
         base = base_image(say)
         container = self._container_name(instance_id)
-        known = self._things["instances"].get(instance_id, {})
+        known = self._inventory.things["instances"].get(instance_id, {})
         with self._address(known.get("address"), wanted=public) as address:
             # Noted before the container is there: a killed run's address and container are found again.
-            self._put(
+            self._inventory.put(
                 "instances",
                 instance_id,
                 {"vswitch": vswitch, "group": group, "key": key, "address": address, "container": container},
@@ -203,6 +207,24 @@ class Cloud:
         containers.start(container)
         return {"publicIp": address, "primaryIpAddress": containers.private_address(container)}
 
+    def instance_status(self, instance_id: str) -> str | None:
+        """Return Running or Stopped, None when there is no such instance."""
+        instance = self._inventory.things["instances"].get(instance_id)
+        states = {"running": "Running", "stopped": "Stopped", "absent": None}
+        return states[containers.state(instance["container"])] if instance else None
+
+    def start_instance(self, instance_id: str) -> None:
+        """Start an instance that was stopped."""
+        containers.start(self._get("instances", instance_id, "instance")["container"])
+
+    def stop_instance(self, instance_id: str) -> None:
+        """Shut an instance down; its disk and its address stay."""
+        containers.stop(self._get("instances", instance_id, "instance")["container"])
+
+    def reboot_instance(self, instance_id: str) -> None:
+        """Stop an instance and start it again, as the provider does for another type or key pair."""
+        containers.reboot(self._get("instances", instance_id, "instance")["container"])
+
     def modify_instance(self, instance_id: str, *, vswitch: str, group: str, key: str) -> None:
         """Give an instance another vswitch, security group or key pair."""
         self._get("vswitches", vswitch, "vswitch")
@@ -210,7 +232,7 @@ class Cloud:
         self._get("groups", group, "security group")
         instance = self._get("instances", instance_id, "instance")
         if instance["key"] != key:
-            # On ECS the reboot that a new key pair brings does this.
+            # On ECS the reboot that a new key pair brings does this. One that is stopped gets it at its start.
             run(
                 [
                     "podman",
@@ -224,22 +246,22 @@ class Cloud:
                 doing=f"give {instance_id} its new key",
                 advice="Is the instance running? See: podman ps",
             )
-        self._put("instances", instance_id, {"vswitch": vswitch, "group": group, "key": key})
+        self._inventory.put("instances", instance_id, {"vswitch": vswitch, "group": group, "key": key})
         self._apply_rules()
 
     def delete_instance(self, instance_id: str) -> None:
         """Stop an instance and remove it with its disk; nothing happens when there is none."""
-        with self._guard:
-            instance = self._things["instances"].get(instance_id)
+        with self._inventory:
+            instance = self._inventory.things["instances"].get(instance_id)
         if instance:
             containers.remove(instance["container"], self._seeds)
-            self._drop("instances", instance_id)
+            self._inventory.drop("instances", instance_id)
             self._apply_rules()
 
     def resume(self) -> list[str]:
         """Start what a reboot of this machine stopped; return the ids of instances whose container is gone."""
         lost = []
-        for instance_id, instance in self._things["instances"].items():
+        for instance_id, instance in self._inventory.things["instances"].items():
             match containers.state(instance["container"]):
                 case "stopped":
                     containers.start(instance["container"])
@@ -276,12 +298,12 @@ class Cloud:
         return f"flask-{self._place.mark}-{thing_id}"
 
     def _apply_rules(self) -> None:
-        with self._guard:
+        with self._inventory:
             guarded = []
-            for instance in self._things["instances"].values():
+            for instance in self._inventory.things["instances"].values():
                 if not instance["address"] or containers.state(instance["container"]) == "absent":
                     continue
-                rules = self._things["groups"][instance["group"]]["rules"].values()
+                rules = self._inventory.things["groups"][instance["group"]]["rules"].values()
                 guarded.append(
                     packet_filter.Guarded(
                         public_address=instance["address"],
@@ -290,7 +312,8 @@ class Cloud:
                     )
                 )
             bridges = [
-                networks.bridge(self._container_name(network_id)) for network_id in self._things["networks"]
+                networks.bridge(self._container_name(network_id))
+                for network_id in self._inventory.things["networks"]
             ]
             packet_filter.apply(self._table, guarded, bridges)
 
@@ -311,30 +334,16 @@ class Cloud:
 
     def _get(self, kind: str, thing_id: str, word: str) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = self._things[kind][thing_id]
+            found: dict[str, Any] = self._inventory.things[kind][thing_id]
         except KeyError:
             raise SandboxError(f"there is no {word} {thing_id}") from None
         return found
 
     def _unused(self, word: str, thing_id: str, *users: tuple[str, str]) -> None:
         for kind, field in users:
-            for user_id, user in self._things[kind].items():
+            for user_id, user in self._inventory.things[kind].items():
                 if user[field] == thing_id:
                     raise SandboxError(f"{word} {thing_id} is in use by {user_id}")
-
-    def _put(self, kind: str, thing_id: str, thing: dict[str, Any]) -> None:
-        with self._guard:
-            kept = self._things[kind].get(thing_id, {})
-            self._things[kind][thing_id] = {**kept, **thing}
-            self._write()
-
-    def _drop(self, kind: str, thing_id: str) -> None:
-        with self._guard:
-            self._things[kind].pop(thing_id, None)
-            self._write()
-
-    def _write(self) -> None:
-        write_atomically(self._path, json.dumps(self._things, indent=1))
 
 
 def _wait_until_booted(container: str) -> None:

@@ -30,6 +30,7 @@ class Kind:
         replaces: inputs whose change needs a new resource.
         new_id: the id of a new resource from a random token of 32 hex digits.
         update_gives_new_outputs: a preview of an update does not know the outputs.
+        read: what is otherwise now than it was made, for a refresh; None: it is gone.
     """
 
     replaces: frozenset[str]
@@ -38,6 +39,7 @@ class Kind:
     update: Callable[[Entry, Entry, Say, float | None], Made]
     delete: Callable[[Entry, Say], None]
     update_gives_new_outputs: bool = False
+    read: Callable[[Entry], dict[str, Any] | None] = lambda _entry: {}
 
 
 class Kinds:

@@ -12,15 +12,12 @@ from typing import Any
 
 from progress import DeploymentError, Outcome, Report
 from sandbox import alicloud, command, configuration, program, tls, values
-from sandbox.cloud import DEFAULT_ADDRESSES, Cloud, Place
+from sandbox.cloud import ADDRESSES_VARIABLE, DEFAULT_ADDRESSES, FOLDER_VARIABLE, Cloud, Place
 from sandbox.engine import Engine
 from sandbox.errors import SandboxError
 from sandbox.resources import Kinds
 from sandbox.state import State, Status, locked
 
-# For runs beside each other, such as the tests beside a deployed stack: another folder, other addresses.
-FOLDER_VARIABLE = "FLASK_SANDBOX"
-ADDRESSES_VARIABLE = "FLASK_SANDBOX_ADDRESSES"
 DEFAULT_REGION = "cn-hangzhou"
 
 

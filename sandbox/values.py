@@ -53,8 +53,8 @@ def _from_value(value: struct_pb2.Value) -> Any:
 
 
 def _with_hash(tree: dict[str, Any]) -> dict[str, Any]:
-    """Give a file asset the hash of its content: a path alone does not tell whether it changed."""
-    if tree.get(_SIGNATURE) == _ASSET and "path" in tree:
+    """Give a file asset the hash of its content: a path alone does not tell whether it changed. (An engine does so.)"""
+    if tree.get(_SIGNATURE) == _ASSET and "path" in tree and not tree.get("hash"):
         return {**tree, "hash": hashlib.sha256(Path(tree["path"]).read_bytes()).hexdigest()}
     return tree
 
