@@ -80,8 +80,12 @@ class Outcome:
 
     @property
     def changes(self) -> tuple[Step, ...]:
-        """The steps that do something."""
+        """The steps that do something, or tried."""
         return tuple(step for step in self.steps if step.operation is not Operation.SAME)
+
+
+class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """A run was told to stop, and did: what was under way is recorded."""
 
 
 class DeploymentError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from automation.display import Display, show_outcome
 from automation.logs import LogKind
 from automation.server import FLASK_RELEASE
 from automation.stacks import open_stack
-from progress import DeploymentError, Outcome, Report
+from progress import DeploymentError, Interrupted, Outcome, Report
 
 app = typer.Typer(
     help="Deploy a Flask application, and look after it.",
@@ -30,6 +31,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 StackName = Annotated[str, typer.Argument(metavar="STACK", help="Name of the stack: Pulumi.<STACK>.yaml.")]
+Refresh = Annotated[
+    bool,
+    typer.Option("--refresh", help="First look at what is really there: deleted, stopped, changed by hand."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -41,24 +46,26 @@ def up(
     force: Annotated[
         bool, typer.Option("--force", help="Also release what was marked bad by a rollback.")
     ] = False,
+    refresh: Refresh = False,
 ) -> None:
     """Create or update the stack, and print its outputs."""
-    target = open_stack(stack)
+    target = open_stack(stack, say=_say)
     if force:
         server.run(target, FLASK_RELEASE + " forgive")
-    _deploy(target.up)
+    _deploy(lambda report: target.up(report, refresh=refresh))
 
 
 @app.command()
-def preview(stack: StackName) -> None:
+def preview(stack: StackName, *, refresh: Refresh = False) -> None:
     """Show what `up` would do."""
-    _deploy(open_stack(stack).preview, planned=True)
+    target = open_stack(stack, say=_say)
+    _deploy(lambda report: target.preview(report, refresh=refresh), planned=True)
 
 
 @app.command()
 def destroy(stack: StackName, *, yes: Yes = False) -> None:
     """Remove everything the stack has."""
-    target = open_stack(stack)
+    target = open_stack(stack, say=_say)
     if not yes:
         if not sys.stdin.isatty():
             raise DeploymentError(
@@ -210,6 +217,7 @@ def secret(
 
 def main() -> None:
     """Run the command line. An error is one message on stderr and exit status 1."""
+    signal.signal(signal.SIGTERM, _interrupted)
     try:
         app()
     except DeploymentError as error:
@@ -217,15 +225,20 @@ def main() -> None:
             f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
         )
         sys.exit(1)
-    except KeyboardInterrupt:
+    except Interrupted:
         Console(stderr=True).print("interrupted; the same command goes on from here", style="red")
-        sys.exit(130)
+        sys.exit(128 + signal.SIGINT)
 
 
 def _deploy(run: Callable[[Report], Outcome], *, planned: bool = False) -> None:
     console = Console()
-    with Display(console).running() as report:
-        outcome = run(report)
+    # Not as KeyboardInterrupt: typer would end the program over it without a word.
+    before = signal.signal(signal.SIGINT, _interrupted)
+    try:
+        with Display(console).running() as report:
+            outcome = run(report)
+    finally:
+        signal.signal(signal.SIGINT, before)
     show_outcome(console, outcome, planned=planned)
     if outcome.failures:
         raise typer.Exit(1)
@@ -235,6 +248,10 @@ def _words(command: list[str] | None) -> list[str]:
     """The command without the `--` that parts it from the options of `./ops`."""
     words = command or []
     return words[1:] if words[:1] == ["--"] else words
+
+
+def _interrupted(_number: int, _frame: object) -> None:
+    raise Interrupted
 
 
 def _say(line: str) -> None:

@@ -97,18 +97,19 @@ def show_outcome(console: Console, outcome: Outcome, *, planned: bool) -> None:
         console.print(Text(error), soft_wrap=True, highlight=False)
     for warning in outcome.warnings:
         console.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True, highlight=False)
+    failed = [step for step, _ in outcome.failures]
     counts = {
-        operation: sum(step.operation is operation for step in outcome.steps) for operation in Operation
+        operation: sum(step.operation is operation and step not in failed for step in outcome.steps)
+        for operation in Operation
     }
     unchanged = counts.pop(Operation.SAME)
-    failed = len(outcome.failures)
     parts = [
         f"{count} to {operation}" if planned else f"{count} {_PAST[operation]}"
         for operation, count in counts.items()
         if count
     ]
     if failed:
-        parts.append(f"{failed} failed")
+        parts.append(f"{len(failed)} failed")
     summary = ", ".join(parts) or "no changes"
     if unchanged:
         summary += f", {unchanged} unchanged"

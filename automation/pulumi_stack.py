@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pulumi import automation
-from pulumi.automation import events
+from semver import VersionInfo
 
-from progress import DeploymentError, Event, Happening, Operation, Outcome, Report, Step
+from automation.pulumi_cli import Cli
+from automation.pulumi_errors import explained, own_words, sentence, with_hint
+from automation.pulumi_events import Events
+from progress import DeploymentError, Interrupted, Outcome, Report
+from sandbox import configuration
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
-# Pulumi's steps that are parts of a replacement; `replace` itself stands for all of them.
-_PARTS = {"create-replacement", "delete-replaced", "discard-replaced"}
-_OPERATIONS = {
-    "create": Operation.CREATE,
-    "update": Operation.UPDATE,
-    "replace": Operation.REPLACE,
-    "create-replacement": Operation.REPLACE,
-    "delete": Operation.DELETE,
-    "same": Operation.SAME,
-}
 
 
 class PulumiStack:
-    """One stack of the Pulumi CLI. Each method raises DeploymentError when it cannot start or go on."""
+    """One stack of the Pulumi CLI. Each method raises DeploymentError when it cannot start or go on.
 
-    def __init__(self, project: Path, name: str) -> None:
+    The stack that a person has selected for their own `pulumi` commands stays selected.
+    """
+
+    def __init__(self, project: Path, name: str, say: Callable[[str], None] = lambda _line: None) -> None:
         self._project = project
         self._name = name
+        self._say = say
 
-    def preview(self, report: Report) -> Outcome:
-        """Say what `up` would do."""
-        return self._run("preview", report)
+    def preview(self, report: Report, *, refresh: bool = False) -> Outcome:
+        """Say what `up` would do; `refresh` looks at what is really there first."""
+        return self._run("preview", report, refresh=refresh)
 
-    def up(self, report: Report) -> Outcome:
-        """Make the stack what the program says."""
-        return self._run("up", report)
+    def up(self, report: Report, *, refresh: bool = False) -> Outcome:
+        """Make the stack what the program says; `refresh` looks at what is really there first."""
+        return self._run("up", report, refresh=refresh)
 
     def destroy(self, report: Report) -> Outcome:
         """Remove all of the stack's resources."""
@@ -46,15 +45,16 @@ class PulumiStack:
 
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs by name."""
-        return {name: output.value for name, output in self._selected().outputs().items()}
+        return {name: output.value for name, output in self._outputs.items()}
 
     def secret_outputs(self) -> frozenset[str]:
         """Return the names of outputs that are secret."""
-        return frozenset(name for name, output in self._selected().outputs().items() if output.secret)
+        return frozenset(name for name, output in self._outputs.items() if output.secret)
 
     def resources(self) -> list[dict[str, Any]]:
         """Return type, name, id, inputs and outputs of each resource, secrets in the clear."""
-        deployment = self._selected().export_stack().deployment or {}
+        with explained(self._name):
+            deployment = self._stack().export_stack().deployment or {}
         return [
             {
                 "type": resource["type"],
@@ -68,121 +68,88 @@ class PulumiStack:
 
     def set_secret(self, path: tuple[str, ...], value: str) -> None:
         """Keep a secret value, encrypted, in the stack's configuration."""
-        self._selected(create=True).set_config(
-            ".".join(path), automation.ConfigValue(value=value, secret=True), path=True
+        with explained(self._name):
+            self._stack(create=True).set_config(
+                ".".join(path), automation.ConfigValue(value=value, secret=True), path=True
+            )
+
+    @cached_property
+    def _outputs(self) -> automation.OutputMap:
+        with explained(self._name):
+            return self._stack().outputs()
+
+    def _stack(self, cli: Cli | None = None, *, create: bool = False) -> automation.Stack:
+        cli = cli or Cli()
+        self._check_version(cli)
+        workspace = _Workspace(work_dir=str(self._project), pulumi_command=cli)
+        choose = automation.Stack.create_or_select if create else automation.Stack.select
+        return choose(self._name, workspace)
+
+    def _check_version(self, cli: Cli) -> None:
+        # The CLI looks at this range too, but the older ones, which it is for, do not know it.
+        needed = VersionInfo.parse(
+            configuration.project_document(self._project)["requiredPulumiVersion"].lstrip(">=")
         )
-
-    def _selected(self, *, create: bool = False) -> automation.Stack:
-        choose = automation.create_or_select_stack if create else automation.select_stack
-        try:
-            return choose(stack_name=self._name, work_dir=str(self._project))
-        except FileNotFoundError as error:
+        if cli.version is not None and cli.version < needed:
             raise DeploymentError(
-                "the Pulumi CLI is not installed, and this stack's target is the real cloud. Install it as"
-                " pulumi.com/docs/install says, or set target to sandbox."
-            ) from error
-        except automation.StackNotFoundError as error:
-            raise DeploymentError(
-                f"stack {self._name} is not deployed; ./ops up {self._name} does that."
-            ) from error
-        except automation.CommandError as error:
-            raise DeploymentError(_last_lines(str(error))) from error
+                f"the Pulumi CLI is version {cli.version}, and this project needs {needed} or newer; update it as"
+                " pulumi.com/docs/install says."
+            )
 
-    def _run(self, verb: str, report: Report) -> Outcome:
-        stack = self._selected(create=verb != "destroy")
-        run = _Run(report, planning=verb == "preview")
+    def _run(self, verb: str, report: Report, *, refresh: bool = False) -> Outcome:
+        with explained(self._name):
+            cli = Cli(self._say)
+            stack = self._stack(cli, create=verb != "destroy")
+        run = Events(report, cli.interrupt, planning=verb == "preview")
         # Read as events: what the CLI prints for people is not for programs.
-        silent: dict[str, Any] = {"on_output": lambda _: None, "on_event": run.take}
+        outputs: automation.OutputMap = {}
         try:
-            match verb:
-                case "preview":
-                    stack.preview(**silent)
-                case "up":
-                    stack.up(**silent)
-                case _:
-                    stack.destroy(**silent)
-        except automation.ConcurrentUpdateError as error:
-            raise DeploymentError(
-                f"another run holds stack {self._name}; wait for it to end, or `pulumi cancel` one that died."
-            ) from error
-        except automation.CommandError as error:
-            if not run.failures:
-                raise DeploymentError("\n".join(run.errors) or _last_lines(str(error))) from error
-        outputs = {} if verb != "up" or run.failures else self.outputs()
-        hidden = self.secret_outputs() if outputs else frozenset()
+            with explained(self._name):
+                match verb:
+                    case "preview":
+                        stack.preview(on_event=run.take, refresh=refresh or None)
+                    case "up":
+                        outputs = stack.up(on_event=run.take, refresh=refresh or None).outputs
+                    case _:
+                        stack.destroy(on_event=run.take)
+        except DeploymentError as error:
+            self._end_of(cli, run, error)
+        if run.broken is not None:
+            raise run.broken
         return Outcome(
             tuple(run.steps),
-            tuple(run.failures),
-            {name: value for name, value in outputs.items() if name not in hidden},
+            tuple((step, with_hint(self._name, own_words(text.splitlines()))) for step, text in run.failures),
+            {name: output.value for name, output in outputs.items() if not output.secret},
             tuple(run.warnings),
         )
 
-
-class _Run:
-    """Turns the engine's events into ours."""
-
-    def __init__(self, report: Report, *, planning: bool) -> None:
-        self._report = report
-        self._planning = planning
-        self._begun: dict[str, tuple[Step, float]] = {}
-        self.steps: list[Step] = []
-        self.failures: list[tuple[Step, str]] = []
-        self.errors: list[str] = []
-        self.warnings: list[str] = []
-
-    def take(self, event: events.EngineEvent) -> None:
-        if event.resource_pre_event:
-            self._start(event.resource_pre_event.metadata)
-        elif event.res_outputs_event:
-            self._end(event.res_outputs_event.metadata, Happening.DONE)
-        elif event.res_op_failed_event:
-            self._end(event.res_op_failed_event.metadata, Happening.FAILED)
-        elif event.diagnostic_event:
-            self._say(event.diagnostic_event)
-
-    def _start(self, metadata: events.StepEventMetadata) -> None:
-        step = _step(metadata)
-        if step is None:
+    def _end_of(self, cli: Cli, run: Events, error: DeploymentError) -> None:
+        """Raise why a run ended early, unless the failures of its steps say so."""
+        if run.broken is not None:
+            raise run.broken
+        if cli.interrupted:
+            raise Interrupted from error
+        if run.failures:
             return
-        self.steps.append(step)
-        if self._planning:
-            self._report(Event(Happening.PLANNED, step))
-        elif step.operation is not Operation.SAME:
-            self._begun[metadata.urn] = (step, time.monotonic())
-            self._report(Event(Happening.STARTED, step))
-
-    def _end(self, metadata: events.StepEventMetadata, happening: Happening) -> None:
-        step, began = self._begun.pop(metadata.urn, (None, 0.0))
-        if step is None:
-            return
-        text = ""
-        if happening is Happening.FAILED:
-            text = "\n".join(self.errors) or "it failed"
-            self.failures.append((step, text))
-        self._report(Event(happening, step, text, time.monotonic() - began))
-
-    def _say(self, diagnostic: events.DiagnosticEvent) -> None:
-        text = diagnostic.message.rstrip()
-        if diagnostic.severity == "error":
-            self.errors.append(text)
-        if diagnostic.severity == "warning" and not diagnostic.ephemeral:
-            self.warnings.append(text)
-        step, _ = self._begun.get(diagnostic.urn or "", (None, 0.0))
-        if step is not None and text and diagnostic.severity != "error":
-            self._report(Event(Happening.OUTPUT, step, text))
+        if isinstance(error.__cause__, automation.ConcurrentUpdateError):
+            raise error
+        told = run.unattributed()
+        raise (DeploymentError(sentence(self._name, "\n".join(told))) if told else error) from error.__cause__
 
 
-def _step(metadata: events.StepEventMetadata) -> Step | None:
-    operation = _OPERATIONS.get(str(metadata.op.value if hasattr(metadata.op, "value") else metadata.op))
-    # A component is no more than the sum of its children.
-    if operation is None or not metadata.provider or metadata.type.startswith("pulumi:"):
-        return None
-    return Step(
-        operation,
-        metadata.type.rpartition(":")[2],
-        metadata.urn.rpartition("::")[2],
-        tuple(metadata.diffs or ()),
-    )
+class _Workspace(automation.LocalWorkspace):
+    """A workspace that leaves the selected stack as it is: each command names its own."""
+
+    def select_stack(self, stack_name: str) -> None:
+        """Fail when there is no such stack."""
+        self._do("stack", "--stack", stack_name)
+
+    def create_stack(self, stack_name: str) -> None:
+        """Make the stack."""
+        self._do("stack", "init", stack_name, "--no-select")
+
+    def _do(self, *words: str) -> None:
+        self.pulumi_command.run([*words], self.work_dir, self.env_vars)
 
 
 def _plain(tree: Any) -> Any:
@@ -193,7 +160,3 @@ def _plain(tree: Any) -> Any:
     if isinstance(tree, list):
         return [_plain(value) for value in tree]
     return tree
-
-
-def _last_lines(text: str) -> str:
-    return "\n".join([line for line in text.splitlines() if line.strip()][-20:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,11 +15,11 @@ PROJECT = Path(__file__).resolve().parent.parent
 class Stack(Protocol):
     """What can be done with a stack. Each method raises DeploymentError when it cannot start or go on."""
 
-    def preview(self, report: Report) -> Outcome:
-        """Say what `up` would do."""
+    def preview(self, report: Report, *, refresh: bool = False) -> Outcome:
+        """Say what `up` would do; `refresh` looks at what is really there first."""
 
-    def up(self, report: Report) -> Outcome:
-        """Make the stack what the program says."""
+    def up(self, report: Report, *, refresh: bool = False) -> Outcome:
+        """Make the stack what the program says; `refresh` looks at what is really there first."""
 
     def destroy(self, report: Report) -> Outcome:
         """Remove all of the stack."""
@@ -36,8 +37,10 @@ class Stack(Protocol):
         """Keep a secret value, encrypted, in the stack's configuration."""
 
 
-def open_stack(name: str, project: Path = PROJECT) -> Stack:
+def open_stack(name: str, project: Path = PROJECT, say: Callable[[str], None] = lambda _line: None) -> Stack:
     """Return the stack that `Pulumi.<name>.yaml` of the folder `project` configures.
+
+    `say` gets a line when a run is being cancelled.
 
     Raises:
         DeploymentError: there is no such stack, or its `target` is none that is known.
@@ -53,6 +56,6 @@ def open_stack(name: str, project: Path = PROJECT) -> Stack:
         case "alicloud":
             from automation.pulumi_stack import PulumiStack  # noqa: PLC0415
 
-            return PulumiStack(project, name)
+            return PulumiStack(project, name, say)
         case _:
             raise DeploymentError(f"target is {target!r}; allowed: alicloud or sandbox")

@@ -45,7 +45,7 @@ def _take_down(deployed: Deployment) -> None:
 class _Deployment(Deployment):
     def __init__(self, folder: Path, addresses: str) -> None:
         super().__init__(folder)
-        self._environment["FLASK_SANDBOX_ADDRESSES"] = addresses
+        self.environment["FLASK_SANDBOX_ADDRESSES"] = addresses
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

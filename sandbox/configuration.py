@@ -76,7 +76,13 @@ def stack_file(project: Path, stack: str) -> Path:
 
 def project_name(project: Path) -> str:
     """Return the name in Pulumi.yaml."""
-    return str(yaml.safe_load((project / "Pulumi.yaml").read_text(encoding="utf-8"))["name"])
+    return str(project_document(project)["name"])
+
+
+def project_document(project: Path) -> dict[str, Any]:
+    """Return the content of Pulumi.yaml."""
+    document: dict[str, Any] = yaml.safe_load((project / "Pulumi.yaml").read_text(encoding="utf-8"))
+    return document
 
 
 def read(project: Path, stack: str, passphrase: Path) -> Configuration:

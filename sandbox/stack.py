@@ -34,12 +34,12 @@ class SandboxStack:
             self._folder, ipaddress.IPv4Network(addresses) if addresses else DEFAULT_ADDRESSES
         )
 
-    def preview(self, report: Report) -> Outcome:
+    def preview(self, report: Report, *, refresh: bool = False) -> Outcome:  # noqa: ARG002 - it always looks
         """Say what `up` would do."""
         settings = self._configuration()
         return self._run(settings, report, preview=True)
 
-    def up(self, report: Report) -> Outcome:
+    def up(self, report: Report, *, refresh: bool = False) -> Outcome:  # noqa: ARG002 - it always looks
         """Make the stack what the program says; a run that was killed is continued."""
         settings = self._configuration()
         with self._locked():

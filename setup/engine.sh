@@ -35,4 +35,6 @@ echo "Building Pulumi $version, some minutes, this once" >&2
     -ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=$version" \
     github.com/pulumi/pulumi/pkg/v3/cmd/pulumi
 mv "$engine/bin/pulumi.part" "$engine/bin/pulumi"
+# Beside the CLI, as its release has it (a stand-in: it is in no registry).
+ln -sf ../../../tests/engine/bin/pulumi-language-python "$engine/bin/pulumi-language-python"
 echo "$wanted" >"$engine/built"

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,20 +32,28 @@ class Run:
 
 
 class Deployment:
-    """One checkout in `folder`."""
+    """The stack `stack` of one checkout in `folder`; `environment` is added to this process' own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, stack: str = STACK, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
-        self._environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "FLASK_"))
-        } | {"FLASK_SANDBOX_ADDRESSES": os.environ.get("FLASK_SANDBOX_ADDRESSES", ADDRESSES)}
+        self.stack = stack
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PULUMI_", "FLASK_", "ALICLOUD_", "ALIBABA_CLOUD_"))
+        } | {
+            "FLASK_SANDBOX_ADDRESSES": os.environ.get("FLASK_SANDBOX_ADDRESSES", ADDRESSES),
+            **(environment or {}),
+        }
 
     def ops(self, *arguments: str, stdin: str = "") -> Run:
         """Run `./ops` to its end."""
         done = subprocess.run(
             ["./ops", *arguments],
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -56,16 +65,16 @@ class Deployment:
 
     def up(self) -> Run:
         """Run `./ops up`, which has to succeed."""
-        run = self.ops("up", STACK)
+        run = self.ops("up", self.stack)
         assert run.status == 0, run.text
         return run
 
     def up_and_kill(self, seconds: float) -> None:
         """Start `./ops up`, and kill it and all it started after `seconds`."""
         process = subprocess.Popen(
-            ["./ops", "up", STACK],
+            ["./ops", "up", self.stack],
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -76,13 +85,13 @@ class Deployment:
 
     def output(self, name: str) -> str:
         """Return one output of the stack."""
-        run = self.ops("output", STACK, name)
+        run = self.ops("output", self.stack, name)
         assert run.status == 0, run.text
         return run.text.strip()
 
     def on_server(self, command: str) -> str:
         """Run a command on the server, which has to succeed; return what it printed."""
-        run = self.ops("ssh", STACK, "--", command)
+        run = self.ops("ssh", self.stack, "--", command)
         assert run.status == 0, run.text
         return run.text.strip()
 
@@ -92,7 +101,7 @@ class Deployment:
 
     def configure(self, **values: object) -> None:
         """Set keys of the stack; None takes one out."""
-        file = self.folder / f"Pulumi.{STACK}.yaml"
+        file = self.folder / f"Pulumi.{self.stack}.yaml"
         document = yaml.safe_load(file.read_text())
         for key, value in values.items():
             full = f"flask-on-ecs:{key}"
@@ -110,7 +119,7 @@ class Deployment:
 
     def destroy(self) -> Run:
         """Take the stack down, whatever its state."""
-        return self.ops("destroy", STACK, "--yes")
+        return self.ops("destroy", self.stack, "--yes")
 
     def leftovers(self) -> list[str]:
         """Name what of this deployment is still on the machine: containers, networks, packet filters, files."""
@@ -133,7 +142,7 @@ class Deployment:
 
     def _mark(self) -> str:
         # As the sandbox marks what is its own: by the folder of the stack's state.
-        return hashlib.sha256(str(self.folder / ".sandbox" / STACK).encode()).hexdigest()[:8]
+        return hashlib.sha256(str(self.folder / ".sandbox" / self.stack).encode()).hexdigest()[:8]
 
 
 def checkout(folder: Path) -> Deployment:

@@ -116,7 +116,7 @@ def test_following_shows_what_comes_and_leaves_nothing_behind(deployed: Deployme
         process = subprocess.Popen(
             ["./ops", "logs", STACK, "web", "--follow", "--lines", "0"],
             cwd=deployed.folder,
-            env=deployed._environment,
+            env=deployed.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,0 +1,148 @@
+"""The events of a run of Pulumi's engine, as this project's own."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+
+from pulumi.automation import events
+
+from progress import Event, Happening, Operation, Report, Step
+
+# A replacement is three steps of the engine's; the making of the new resource stands for all of them.
+_OPERATIONS = {
+    "create": Operation.CREATE,
+    "update": Operation.UPDATE,
+    "create-replacement": Operation.REPLACE,
+    "delete": Operation.DELETE,
+    "same": Operation.SAME,
+}
+# Told by the engine about itself.
+_OF_THE_ENGINE = re.compile(r"^using pulumi-\S+ from \$PATH at ")
+
+
+class Events:
+    """Takes a run's events, one after the other, and reports them.
+
+    Attributes:
+        steps: what was done, or is to be, a resource once.
+        failures: steps that failed, and why.
+        errors: of the run as a whole.
+        warnings: each once.
+        broken: what `report` raised; `stop` was called then, and nothing is reported any more.
+    """
+
+    def __init__(self, report: Report, stop: Callable[[], None], *, planning: bool) -> None:
+        self._report = report
+        self._stop = stop
+        self._planning = planning
+        self._guard = threading.Lock()
+        self._begun: dict[tuple[str, str], tuple[Step, float]] = {}
+        self._said: dict[str, list[str]] = {}
+        self.steps: list[Step] = []
+        self.failures: list[tuple[Step, str]] = []
+        self.errors: list[str] = []
+        self.warnings: list[str] = []
+        self.broken: BaseException | None = None
+
+    def take(self, event: events.EngineEvent) -> None:
+        """Take the next event; called on a thread of the SDK's, which would drop what is raised here."""
+        with self._guard:
+            if self.broken is not None:
+                return
+            try:
+                self._take(event)
+            except BaseException as error:
+                # Raised to the caller when the run has ended.
+                self.broken = error
+                self._stop()
+
+    def _take(self, event: events.EngineEvent) -> None:
+        if event.resource_pre_event:
+            self._start(event.resource_pre_event.metadata)
+        elif event.res_outputs_event:
+            self._end(event.res_outputs_event.metadata, Happening.DONE)
+        elif event.res_op_failed_event:
+            self._end(event.res_op_failed_event.metadata, Happening.FAILED)
+        elif event.diagnostic_event:
+            self._say(event.diagnostic_event)
+
+    def _start(self, metadata: events.StepEventMetadata) -> None:
+        step = _step(metadata)
+        if step is None:
+            return
+        self.steps.append(step)
+        if self._planning:
+            self._report(Event(Happening.PLANNED, step))
+        elif step.operation is not Operation.SAME:
+            self._begun[_key(metadata)] = (step, time.monotonic())
+            self._report(Event(Happening.STARTED, step))
+
+    def _end(self, metadata: events.StepEventMetadata, happening: Happening) -> None:
+        step, began = self._begun.pop(_key(metadata), (None, 0.0))
+        if step is None:
+            if happening is not Happening.FAILED:
+                return
+            # A refresh, a read or the removal of what was replaced.
+            step, began = _named(metadata, Operation.DELETE), time.monotonic()
+        text = ""
+        if happening is Happening.FAILED:
+            text = "\n".join(self._said.pop(metadata.urn, [])) or "it failed"
+            self.failures.append((step, text))
+        self._report(Event(happening, step, text, time.monotonic() - began))
+
+    def _say(self, diagnostic: events.DiagnosticEvent) -> None:
+        text = diagnostic.message.rstrip()
+        urn = diagnostic.urn or ""
+        if not text or _OF_THE_ENGINE.match(text):
+            return
+        if diagnostic.severity == "error":
+            if _is_resource(urn):
+                self._said.setdefault(urn, []).append(text)
+            else:
+                self.errors.append(text)
+        elif diagnostic.severity == "warning" and not diagnostic.ephemeral:
+            if text not in self.warnings:
+                self.warnings.append(text)
+        else:
+            for (begun, _), (step, _) in list(self._begun.items()):
+                if begun == urn:
+                    self._report(Event(Happening.OUTPUT, step, text))
+
+    def unattributed(self) -> list[str]:
+        """Return errors that no failed step told: of the run, and of resources that were refused before a step."""
+        return [
+            *self.errors,
+            *(f"{urn.rpartition('::')[2]}: {text}" for urn, texts in self._said.items() for text in texts),
+        ]
+
+
+def _key(metadata: events.StepEventMetadata) -> tuple[str, str]:
+    return metadata.urn, _operation(metadata)
+
+
+def _operation(metadata: events.StepEventMetadata) -> str:
+    return str(metadata.op.value if hasattr(metadata.op, "value") else metadata.op)
+
+
+def _is_resource(urn: str) -> bool:
+    return bool(urn) and "::pulumi:pulumi:Stack::" not in urn
+
+
+def _step(metadata: events.StepEventMetadata) -> Step | None:
+    operation = _OPERATIONS.get(_operation(metadata))
+    # A component is no more than the sum of its children.
+    if operation is None or not metadata.provider or metadata.type.startswith("pulumi:"):
+        return None
+    return _named(metadata, operation)
+
+
+def _named(metadata: events.StepEventMetadata, operation: Operation) -> Step:
+    return Step(
+        operation,
+        metadata.type.rpartition(":")[2],
+        metadata.urn.rpartition("::")[2],
+        tuple(sorted({path.partition("[")[0].partition(".")[0] for path in metadata.diffs or ()})),
+    )

@@ -1,0 +1,119 @@
+"""A stack that Pulumi's own engine runs: the CLI, its state in a folder, an account of the cloud in the sandbox."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.plugins.provider import VERSIONS
+from tests.e2e.deployment import PROJECT, Deployment, Run, checkout
+
+ENGINE = PROJECT / ".cache/engine/bin"
+PLUGINS = PROJECT / "sandbox/plugins/bin"
+ADDRESSES = "127.0.44.0/24"
+PASSPHRASE = "a passphrase of the tests"
+SECONDS = 300
+
+
+def build() -> None:
+    """Build the engine where that was not done yet; waits for who builds it already."""
+    built = subprocess.run(
+        ["bash", str(PROJECT / "setup/engine.sh")], capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+
+
+def account(folder: Path) -> dict[str, str]:
+    """Make what one person has: PULUMI_HOME with the providers installed, a state, credentials; as environment."""
+    home = folder / "home"
+    for name, version in VERSIONS.items():
+        # As `pulumi install` lays them down.
+        place = home / f"plugins/resource-{name}-v{version}"
+        place.mkdir(parents=True)
+        (place / f"pulumi-resource-{name}").symlink_to(PLUGINS / f"pulumi-resource-{name}")
+    (folder / "state").mkdir()
+    return {
+        "PATH": f"{ENGINE}:{os.environ['PATH']}",
+        "PULUMI_HOME": str(home),
+        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "ALICLOUD_ACCESS_KEY": "LTAI5tOfTheTests",
+        "ALICLOUD_SECRET_KEY": "a secret key of the tests",
+        "FLASK_SANDBOX": str(folder / "cloud"),
+        "FLASK_SANDBOX_ADDRESSES": ADDRESSES,
+    }
+
+
+class RealStack(Deployment):
+    """A stack of `target: alicloud`, whose cloud is the sandbox behind provider plugins."""
+
+    def pulumi(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
+        """Run the CLI as it is typed, on this stack."""
+        done = subprocess.run(
+            ["pulumi", *arguments, "--stack", self.stack],
+            cwd=self.folder,
+            env=self.environment | (environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout)
+
+    def plan(self) -> dict[str, str]:
+        """Return what a preview says: name of each resource that is not the same → operation."""
+        run = self.pulumi("preview", "--json")
+        assert run.status == 0, run.text
+        steps = json.loads(run.text[run.text.index("{") :])["steps"]
+        return {
+            step["urn"].rpartition("::")[2]: step["op"]
+            for step in steps
+            if step["op"] != "same" and "$" in step["urn"].split("::")[2]
+        }
+
+    def exported(self) -> dict[str, Any]:
+        """Return the stack's state, secrets in the clear."""
+        run = self.pulumi("stack", "export", "--show-secrets")
+        assert run.status == 0, run.text
+        deployment: dict[str, Any] = json.loads(run.text)["deployment"]
+        return deployment
+
+    def ids(self) -> dict[str, str]:
+        """Return the id of each resource by its name."""
+        resources = self.exported().get("resources", [])
+        return {of["urn"].rpartition("::")[2]: of["id"] for of in resources if of.get("id")}
+
+    def _mark(self) -> str:
+        folder = f"{self.environment['FLASK_SANDBOX']}/account"
+        return hashlib.sha256(folder.encode()).hexdigest()[:8]
+
+    def leftovers(self) -> list[str]:
+        """Name what of this account is still on the machine."""
+        return [line for line in super().leftovers() if ".sandbox" not in line]
+
+
+def real_stack(folder: Path, stack: str = "real", environment: dict[str, str] | None = None) -> RealStack:
+    """Make a checkout with a stack of the real cloud, configured as the local one is."""
+    (folder / "checkout").mkdir()
+    made = checkout(folder / "checkout")
+    document = yaml.safe_load((made.folder / "Pulumi.local.yaml").read_text())
+    document["config"]["flask-on-ecs:target"] = "alicloud"
+    (made.folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(document))
+    return RealStack(made.folder, stack, environment or account(folder))
+
+
+def another(stack: RealStack, name: str) -> RealStack:
+    """Make another stack of the same checkout and account."""
+    shutil.copy(stack.folder / f"Pulumi.{stack.stack}.yaml", stack.folder / f"Pulumi.{name}.yaml")
+    return RealStack(stack.folder, name, stack.environment)
