@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TypedDict
 
 import pulumi
-import pulumi_alicloud as alicloud
 from pulumi_alicloud import vpc
 
 from settings import NetworkSettings
@@ -16,8 +15,8 @@ class NetworkArgs(TypedDict):
 
     settings: NetworkSettings
     """What to create, or which vswitch to use."""
-    instance_type: str
-    """The instance type that the zone has to sell."""
+    zone: str | None
+    """Zone of the vswitch that is created; None where one is there already."""
 
 
 class Network(pulumi.ComponentResource):
@@ -32,7 +31,7 @@ class Network(pulumi.ComponentResource):
         if settings.vswitch_id:
             self._use(settings.vswitch_id)
         else:
-            self._create(name, settings, args["instance_type"])
+            self._create(name, settings, args["zone"])
         self.register_outputs({"vpcId": self.vpc_id, "vswitchId": self.vswitch_id})
 
     def _use(self, vswitch_id: str) -> None:
@@ -42,8 +41,7 @@ class Network(pulumi.ComponentResource):
         self.vpc_id = pulumi.Output.from_input(found[0].vpc_id)
         self.vswitch_id = pulumi.Output.from_input(vswitch_id)
 
-    def _create(self, name: str, settings: NetworkSettings, instance_type: str) -> None:
-        zone = settings.zone or self._zone_selling(instance_type)
+    def _create(self, name: str, settings: NetworkSettings, zone: str | None) -> None:
         network = vpc.Network(
             f"{name}-vpc",
             vpc_name=name,
@@ -65,15 +63,3 @@ class Network(pulumi.ComponentResource):
         )
         self.vpc_id = network.id
         self.vswitch_id = switch.id
-
-    def _zone_selling(self, instance_type: str) -> str:
-        zones = alicloud.get_zones(
-            available_instance_type=instance_type,
-            available_resource_creation="VSwitch",
-            opts=pulumi.InvokeOptions(parent=self),
-        ).zones
-        if not zones:
-            raise pulumi.RunError(
-                f"instanceType is {instance_type!r}, which no zone of this region sells; choose another one."
-            )
-        return zones[0].id

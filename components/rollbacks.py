@@ -11,7 +11,9 @@ from components.server import ADMIN_USER, Server
 
 # The release tool counts here each rollback that changed what serves.
 COUNTER = "/var/lib/flask/rollbacks"
-SECONDS = 10.0
+# A preview asks whoever waits for it; `up` may have restarted the server a moment ago (another instanceType).
+PREVIEW_SECONDS = 10.0
+UP_SECONDS = 120.0
 
 
 def rollbacks(server: Server) -> pulumi.Output[str]:
@@ -38,9 +40,10 @@ def rollbacks(server: Server) -> pulumi.Output[str]:
 
 def asked(connection: ssh.Connection) -> str:
     """Ask the server; "unknown" when it cannot be reached, with a warning that says what follows."""
-    deadline = time.monotonic() + SECONDS
+    preview = pulumi.runtime.is_dry_run()
+    deadline = time.monotonic() + (PREVIEW_SECONDS if preview else UP_SECONDS)
     try:
-        ssh.dial(connection, attempts=2, deadline=deadline)
+        ssh.dial(connection, attempts=2 if preview else None, deadline=deadline)
         answer = ssh.run(
             connection, f"cat {COUNTER} 2>/dev/null || echo 0", seconds=deadline - time.monotonic()
         )

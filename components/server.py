@@ -13,7 +13,6 @@ from pulumi_alicloud import ecs
 from pulumi_command import remote
 
 from render.cloud_init import readiness_script, user_data
-from render.profiles import OsProfile
 from settings import ServerSettings
 
 # A first boot takes one to four minutes on ECS; the script gives up by itself before this.
@@ -26,6 +25,8 @@ class ServerArgs(TypedDict):
 
     settings: ServerSettings
     """System, size and keys."""
+    image_id: str
+    """The image that a new server gets."""
     vswitch_id: pulumi.Input[str]
     """Where the instance stands."""
     security_group_id: pulumi.Input[str]
@@ -42,7 +43,7 @@ class Server(pulumi.ComponentResource):
     instance: ecs.Instance
     ready: remote.Command
     host_key: pulumi.Output[str]
-    admin_key: pulumi.Output[str] | None
+    admin_key: pulumi.Output[str]
 
     def __init__(self, name: str, args: ServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flaskapp:index:Server", name, {}, opts)
@@ -58,8 +59,10 @@ class Server(pulumi.ComponentResource):
         self.register_outputs({"address": self.address, "hostKey": self.host_key})
 
     def _admin_keys(self, name: str, settings: ServerSettings) -> pulumi.Input[str]:
-        if settings.public_key:
-            self.admin_key = settings.private_key  # None: the running ssh-agent has it
+        # Without the private half of a given key the program logs in by one of its own, and the given one comes with
+        # the host's files: neither an agent nor a restart of the server is needed for it.
+        if settings.public_key and settings.private_key is not None:
+            self.admin_key = settings.private_key
             return settings.public_key
         made = tls.PrivateKey(
             f"{name}-admin-key", algorithm="ED25519", opts=pulumi.ResourceOptions(parent=self)
@@ -87,7 +90,7 @@ class Server(pulumi.ComponentResource):
             # (kept by ignore_changes below) never meets the user data of the other system.
             f"{name}-{profile.name}",
             instance_name=name,
-            image_id=settings.image_id or self._newest_image(profile),
+            image_id=args["image_id"],
             instance_type=settings.instance_type,
             security_groups=[args["security_group_id"]],
             vswitch_id=args["vswitch_id"],
@@ -97,6 +100,8 @@ class Server(pulumi.ComponentResource):
             system_disk_category="cloud_essd",
             system_disk_size=settings.system_disk_size,
             key_name=key_pair.key_pair_name,
+            # Said, so that a refresh that finds it stopped has it started.
+            status="Running",
             user_data=pulumi.Output.secret(_user_data(settings, host_key)),
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -108,20 +113,6 @@ class Server(pulumi.ComponentResource):
                 ignore_changes=None if settings.image_id else ["imageId"],
             ),
         )
-
-    def _newest_image(self, profile: OsProfile) -> str:
-        images = ecs.get_images(
-            owners="system",
-            name_regex=profile.image_name_regex,
-            most_recent=True,
-            opts=pulumi.InvokeOptions(parent=self),
-        ).images
-        if not images:
-            raise pulumi.RunError(
-                f"os is {profile.name!r}, and this region has no public image for it"
-                f" ({profile.image_name_regex}); set imageId to an image of yours, or choose another os."
-            )
-        return images[0].id
 
     def _connection(self, *, patient: bool = False) -> remote.ConnectionArgs:
         return remote.ConnectionArgs(

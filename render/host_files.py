@@ -59,6 +59,7 @@ class HostSettings:
         health: when the application is well.
         keep_releases: releases on the host, the live one among them.
         client_max_body_size: largest request body, in nginx's notation.
+        admin_keys: lines of SSH public keys that open root's account, beside the one that the server was made with.
         load: what the application mostly does, `cpu`, `io` or `mixed`: what is chosen on the host depends on it.
         request_timeout: seconds that a request may take.
         other_servers: uWSGI of other servers, as address and port in a network of one's own, that share the work.
@@ -86,6 +87,7 @@ class HostSettings:
     health: HealthCheck
     keep_releases: int
     client_max_body_size: str
+    admin_keys: tuple[str, ...] = ()
     load: str = "mixed"
     request_timeout: int = 60
     other_servers: tuple[str, ...] = ()

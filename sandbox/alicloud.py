@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox import packet_filter, values
-from sandbox.cloud import Cloud
+from sandbox.cloud import IMAGE_ID, Cloud
 from sandbox.errors import SandboxError
 from sandbox.resources import Kind, Made, Say
 from sandbox.state import Entry
@@ -32,6 +32,10 @@ def data_sources(cloud: Cloud) -> dict[str, Callable[[dict[str, Any]], dict[str,
     return {
         "alicloud:index/getZones:getZones": lambda _: _zones(cloud),
         "alicloud:ecs/getImages:getImages": lambda arguments: _images(cloud, arguments),
+        "alicloud:ecs/getInstances:getInstances": lambda arguments: _instances(cloud, arguments),
+        "alicloud:ecs/getSecurityGroupRules:getSecurityGroupRules": lambda arguments: _rules(
+            cloud, arguments
+        ),
         "alicloud:vpc/getSwitches:getSwitches": lambda arguments: _vswitches(cloud, arguments),
     }
 
@@ -152,6 +156,7 @@ def _instance(cloud: Cloud) -> Kind:
         inputs = values.unwrapped(entry.inputs)
         addresses = cloud.run_instance(
             entry.id,
+            name=inputs.get("instanceName", ""),
             image=inputs["imageId"],
             vswitch=inputs["vswitchId"],
             group=_only_group(inputs),
@@ -236,12 +241,44 @@ def _zones(cloud: Cloud) -> dict[str, Any]:
 
 
 def _images(cloud: Cloud, arguments: dict[str, Any]) -> dict[str, Any]:
-    found = cloud.images(arguments.get("nameRegex", ""))
+    found = cloud.images(arguments.get("nameRegex", ""), arguments.get("imageId"))
     return {
         "id": "images",
         "ids": found,
         "images": [{"id": image, "imageId": image, "name": image, "osType": "linux"} for image in found],
     }
+
+
+def _instances(cloud: Cloud, arguments: dict[str, Any]) -> dict[str, Any]:
+    found = cloud.instances(arguments.get("nameRegex", ""))
+    return {
+        "id": "instances",
+        "ids": [instance_id for instance_id, _ in found],
+        "names": [name for _, name in found],
+        "instances": [{"id": instance_id, "name": name, "imageId": IMAGE_ID} for instance_id, name in found],
+    }
+
+
+def _rules(cloud: Cloud, arguments: dict[str, Any]) -> dict[str, Any]:
+    rules = [
+        {
+            "direction": "ingress",
+            "ipProtocol": rule.protocol,
+            "portRange": f"{rule.first_port}/{rule.last_port}",
+            "sourceCidrIp": rule.source,
+            "policy": rule.policy,
+            "priority": rule.priority,
+            "nicType": "intranet",
+            "description": "",
+            "destCidrIp": "",
+            "destGroupId": "",
+            "destGroupOwnerAccount": "",
+            "sourceGroupId": "",
+            "sourceGroupOwnerAccount": "",
+        }
+        for rule in cloud.rules(arguments["groupId"])
+    ]
+    return {"id": arguments["groupId"], "groupDesc": "", "groupName": "", "rules": rules}
 
 
 def _vswitches(cloud: Cloud, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -66,12 +66,14 @@ class Cloud:
         """Return the ids of the region's zones."""
         return [f"{self._region}-{letter}" for letter in "hij"]
 
-    def images(self, name_regex: str) -> list[str]:
-        """Return the ids of public images whose name matches.
+    def images(self, name_regex: str, image_id: str | None = None) -> list[str]:
+        """Return the ids of public images whose name matches, or of the one that is named.
 
         Raises:
             SandboxError: the expression asks for a system that the sandbox does not have.
         """
+        if image_id is not None:
+            return [image_id] if image_id == IMAGE_ID else []
         if not re.search(name_regex, IMAGE_ID.replace("sandbox", "0")):
             raise SandboxError(
                 f"the sandbox boots Debian 12 only, and the image asked for is {name_regex};"
@@ -82,6 +84,19 @@ class Cloud:
     def has(self, kind: str, thing_id: str) -> bool:
         """Tell whether there is a thing of the kind ("networks", "keys", …)."""
         return thing_id in self._inventory.things[kind]
+
+    def instances(self, name_regex: str) -> list[tuple[str, str]]:
+        """Return id and name of each instance whose name matches."""
+        return [
+            (instance_id, instance["name"])
+            for instance_id, instance in self._inventory.things["instances"].items()
+            if re.search(name_regex, instance["name"])
+        ]
+
+    def rules(self, group_id: str) -> list[packet_filter.Rule]:
+        """Return the rules of a security group."""
+        rules = self._get("groups", group_id, "security group")["rules"].values()
+        return [packet_filter.Rule(**rule) for rule in rules]
 
     def vswitch(self, vswitch_id: str) -> dict[str, Any] | None:
         """Return what the cloud knows of a vswitch, None when it has none of this id."""
@@ -166,7 +181,7 @@ class Cloud:
     # Instances
 
     def run_instance(
-        self, instance_id: str, *, image: str, vswitch: str, group: str, key: str,
+        self, instance_id: str, *, name: str, image: str, vswitch: str, group: str, key: str,
         user_data: str, public: bool, say: Say,
     ) -> dict[str, str]:  # fmt: skip
         """Start an instance with base64 user data; return `publicIp` ("" when not `public`) and `primaryIpAddress`."""
@@ -187,7 +202,14 @@ class Cloud:
             self._inventory.put(
                 "instances",
                 instance_id,
-                {"vswitch": vswitch, "group": group, "key": key, "address": address, "container": container},
+                {
+                    "name": name,
+                    "vswitch": vswitch,
+                    "group": group,
+                    "key": key,
+                    "address": address,
+                    "container": container,
+                },
             )
             containers.create(
                 containers.Instance(

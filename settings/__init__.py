@@ -6,6 +6,7 @@ ends in `pulumi.RunError`, which Pulumi prints without a traceback, before anyth
 
 from settings.application import ApplicationSettings
 from settings.firewall import FirewallSettings
+from settings.naming import resource_name
 from settings.network import NetworkSettings
 from settings.server import ServerSettings
 from settings.stack import Settings, Site, load, load_site
@@ -23,4 +24,5 @@ __all__ = [
     "WebSettings",
     "load",
     "load_site",
+    "resource_name",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pulumi
+from pulumi.runtime import config as runtime_config
 
 from health import HealthCheck
 from render.host_files import SERVER_ADDRESS, HostSettings
@@ -19,6 +21,9 @@ from settings.server import ServerSettings, server
 from settings.tls import CERTBOT_PYTHON, MODES, TlsSettings, tls
 from settings.values import Values, one_of, refuse
 from settings.web import WebSettings, web
+
+# Of the environment variables that the provider reads.
+_PREFIXES = ("ALICLOUD", "ALIBABA_CLOUD")
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Settings:
             profile=self.server.profile,
             server_names=(self.web.domain or SERVER_ADDRESS,),
             has_domain=self.web.domain is not None,
+            admin_keys=(self.server.public_key,) if self.server.public_key else (),
             module=self.application.module,
             callable=self.application.callable,
             processes=self.application.processes,
@@ -90,9 +96,22 @@ def load(folder: Path | None = None) -> Settings:
         web=web_settings,
         tls=tls(values, web_settings.domain),
     )
-    one_of(values, "target", ("alicloud", "sandbox"))
+    if one_of(values, "target", ("alicloud", "sandbox")) == "alicloud":
+        _check_region()
     _check_certbot(settings)
     return settings
+
+
+def _check_region() -> None:
+    # Without one the provider takes a region of its own choice.
+    config = runtime_config.CONFIG.get()
+    given = [config.get("alicloud:region"), config.get("alicloud:profile")]
+    given += [os.environ.get(f"{prefix}_{name}") for prefix in _PREFIXES for name in ("REGION", "PROFILE")]
+    if not any(given):
+        raise pulumi.RunError(
+            "no region is set, and the servers would stand where the provider likes; set one:"
+            " pulumi config set alicloud:region cn-hangzhou"
+        )
 
 
 def _check_certbot(settings: Settings) -> None:

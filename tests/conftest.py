@@ -15,3 +15,4 @@ def no_configuration_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stack selected in the caller's shell would be read as this program's configuration."""
     for name in [name for name in os.environ if name.startswith("PULUMI_CONFIG")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("ALICLOUD_REGION", "cn-hangzhou")

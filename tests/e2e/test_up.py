@@ -7,7 +7,9 @@ import socket
 import httpx
 import pytest
 
+import ssh
 from tests.e2e.deployment import STACK, Deployment
+from tests.unit.recorder import ed25519
 
 
 def test_the_application_answers_through_nginx_and_uwsgi(deployed: Deployment) -> None:
@@ -150,6 +152,28 @@ def test_destroy_wants_to_be_sure_and_leaves_nothing(deployed: Deployment) -> No
     missing = deployed.ops("output", STACK, "url")
     assert missing.status == 1
     assert "not deployed" in missing.text
+
+
+def test_a_public_key_is_taken_up_without_a_restart_and_goes_when_it_is_taken_out(
+    deployed: Deployment,
+) -> None:
+    (private, public), address = ed25519(), deployed.output("address")
+    mine = ssh.Connection(address, "root", deployed.output("hostKey"), private)
+    booted = deployed.on_server("cat /proc/sys/kernel/random/boot_id; systemctl show -P MainPID nginx")
+    deployed.configure(publicKey=public)
+    preview = deployed.ops("preview", STACK).text
+    assert re.search(r"± Command +\S+-configure", preview)
+    assert "Instance" not in preview
+    assert "KeyPair" not in preview
+    deployed.up()
+    assert ssh.run(mine, "id -un", seconds=30).stdout == "root"
+    deployed.configure(publicKey=None)
+    deployed.up()
+    with pytest.raises(ssh.SshError, match="Permission denied"):
+        ssh.run(mine, "id -un", seconds=30)
+    assert (
+        deployed.on_server("cat /proc/sys/kernel/random/boot_id; systemctl show -P MainPID nginx") == booted
+    )
 
 
 def reachable(address: str, port: int) -> bool:

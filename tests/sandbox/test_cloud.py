@@ -30,6 +30,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
 
 def run(cloud: Cloud, **changes: str) -> None:
     arguments = {
+        "name": "web",
         "image": IMAGE_ID,
         "vswitch": "vsw-1",
         "group": "sg-1",

@@ -131,6 +131,7 @@ def _cloud(type_: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 ANSWERS: dict[str, Any] = {
     "alicloud:index/getZones:getZones": {"zones": [{"id": "cn-hangzhou-h"}, {"id": "cn-hangzhou-i"}]},
     "alicloud:ecs/getImages:getImages": {"images": [{"id": "centos_7_9_x64_20G_alibase_20240628.vhd"}]},
+    "alicloud:ecs/getInstances:getInstances": {"instances": []},
     "alicloud:vpc/getSwitches:getSwitches": {"vswitches": [{"id": "vsw-there", "vpcId": "vpc-there"}]},
 }
 

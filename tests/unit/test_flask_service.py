@@ -75,6 +75,7 @@ def service(
             "web",
             {
                 "settings": SERVER,
+                "image_id": "m-1",
                 "vswitch_id": "vsw-1",
                 "security_group_id": "sg-1",
                 "reachable_after": [],

@@ -3,6 +3,7 @@ import ipaddress
 import pulumi
 import pytest
 
+from components.lookups import zone_for
 from components.network import Network
 from settings import NetworkSettings
 from tests.unit.recorder import VPC, VSWITCH, Record, run
@@ -20,7 +21,7 @@ def network(
 ) -> Record:
     def program() -> None:
         settings = NetworkSettings(ipaddress.IPv4Network(cidr), zone, vswitch_id)
-        made = Network("net", {"settings": settings, "instance_type": TYPE})
+        made = Network("net", {"settings": settings, "zone": zone_for(settings, TYPE)})
         pulumi.export("vpc", made.vpc_id)
         pulumi.export("vswitch", made.vswitch_id)
 

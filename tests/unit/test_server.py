@@ -6,6 +6,7 @@ import pulumi
 import pytest
 from pulumi_alicloud import ecs
 
+from components.lookups import image_for
 from components.server import Server
 from render.profiles import PROFILES
 from settings import ServerSettings
@@ -35,6 +36,7 @@ SETTINGS = ServerSettings(
     python_mirror=None,
 )
 IMAGES = "alicloud:ecs/getImages:getImages"
+INSTANCES = "alicloud:ecs/getInstances:getInstances"
 
 
 def server(
@@ -43,6 +45,7 @@ def server(
     private_key: str | None = None,
     *,
     preview: bool = False,
+    record: Record | None = None,
 ) -> Record:
     def program() -> None:
         rule = ecs.SecurityGroupRule("rule", security_group_id="sg-1", type="ingress", ip_protocol="tcp")
@@ -53,6 +56,7 @@ def server(
             "web",
             {
                 "settings": given,
+                "image_id": image_for(given, "web"),
                 "vswitch_id": "vsw-1",
                 "security_group_id": "sg-1",
                 "reachable_after": [rule],
@@ -61,7 +65,7 @@ def server(
         pulumi.export("address", made.address)
         pulumi.export("hostKey", made.host_key)
 
-    return run(program, answers=answers, preview=preview)
+    return run(program, answers=answers, preview=preview, record=record)
 
 
 def user_data(record: Record) -> str:
@@ -89,6 +93,8 @@ def test_the_instance(made: Record) -> None:
         "instanceChargeType": "PostPaid",
         "systemDiskCategory": "cloud_essd",
         "systemDiskSize": 40,
+        # A refresh that finds it stopped has it started.
+        "status": "Running",
     }
     assert instance.parent == "web"
     assert not instance.protect
@@ -114,7 +120,7 @@ def test_the_newest_public_image_is_looked_up_and_kept(made: Record) -> None:
 
 def test_a_given_image_is_used_and_may_be_changed() -> None:
     record = server(replace(SETTINGS, image_id="m-1"))
-    assert record.calls == []
+    assert record.calls == [(IMAGES, {"imageId": "m-1", "nameRegex": "."})]
     assert record.one(INSTANCE).inputs["imageId"] == "m-1"
     assert record.one(INSTANCE).ignore_changes == ()
 
@@ -124,9 +130,36 @@ def test_another_image_or_vswitch_is_another_server(made: Record) -> None:
     assert {"imageId", "vswitchId"} <= set(made.one(INSTANCE).replace_on_changes)
 
 
+def refusal(settings: ServerSettings, answers: dict[str, object]) -> tuple[str, Record]:
+    record = Record()
+    with pytest.raises(pulumi.RunError) as refused:
+        server(settings, answers=answers, record=record)
+    return str(refused.value), record
+
+
 def test_no_public_image() -> None:
-    with pytest.raises(pulumi.RunError, match="os is 'centos7', and this region has no public image"):
-        server(answers={IMAGES: {"images": []}})
+    message, record = refusal(SETTINGS, {IMAGES: {"images": []}})
+    assert "os is 'centos7', and this region has no public image" in message
+    assert [resource.name for resource in record.resources if resource.type != RULE] == []
+
+
+def test_an_image_that_is_gone_is_refused_before_anything_is_made() -> None:
+    message, record = refusal(replace(SETTINGS, image_id="m-gone"), {IMAGES: {"images": []}})
+    assert "imageId is 'm-gone', which this region and account do not have" in message
+    assert [resource.name for resource in record.resources if resource.type != RULE] == []
+
+
+def test_a_server_that_runs_keeps_an_image_that_is_no_longer_offered() -> None:
+    """Or no change could be made to it any more; CentOS 7's image may go any day."""
+    answers: dict[str, object] = {
+        IMAGES: {"images": []},
+        INSTANCES: {"instances": [{"imageId": "centos_old"}]},
+    }
+    record = server(answers=answers)
+    assert record.one(INSTANCE).inputs["imageId"] == "centos_old"
+    assert (INSTANCES, {"nameRegex": "^web$"}) in record.calls
+    given = server(replace(SETTINGS, image_id="m-1"), answers=answers)
+    assert given.one(INSTANCE).inputs["imageId"] == "m-1"
 
 
 def test_another_system_is_another_server() -> None:
@@ -163,14 +196,20 @@ def test_a_given_key_pair_is_used() -> None:
     assert connection.value["privateKey"] == private
 
 
-def test_without_a_private_key_the_agent_is_asked() -> None:
+def test_a_public_key_alone_changes_nothing_of_the_instance() -> None:
+    """Another key name reboots the instance, and an agent may not hold the key: it comes with the host's files."""
     record = server(replace(SETTINGS, public_key=ed25519()[1]))
-    assert "privateKey" not in record.one(COMMAND).inputs["connection"].value
+    made_key = record.one(PRIVATE_KEY, "admin-key")
+    assert record.one(KEY_PAIR).dependencies == {made_key.name}
+    assert "PRIVATE KEY" in record.one(COMMAND).inputs["connection"].value["privateKey"]
 
 
-def test_a_changed_key_makes_a_new_pair_under_a_new_name() -> None:
+def test_a_changed_key_pair_is_a_new_one_under_a_new_name() -> None:
     """The provider ignores a changed public key, names are unique, and an attached pair cannot be deleted."""
-    one, other = (server(replace(SETTINGS, public_key=ed25519()[1])) for _ in range(2))
+    pairs = [ed25519() for _ in range(2)]
+    one, other = (
+        server(replace(SETTINGS, public_key=public), private_key=private) for private, public in pairs
+    )
     assert one.one(KEY_PAIR).replace_on_changes == ("publicKey",)
     assert not one.one(KEY_PAIR).delete_before_replace
     assert one.one(KEY_PAIR).inputs["keyPairName"] != other.one(KEY_PAIR).inputs["keyPairName"]

@@ -177,6 +177,32 @@ def test_the_blog_posts_own_values(project: Path) -> None:
     assert (host.server_names, host.has_domain) == ((SERVER_ADDRESS,), False)
 
 
+def test_without_a_region_nothing_is_planned(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider would take one of its own choice (cn-beijing)."""
+    monkeypatch.delenv("ALICLOUD_REGION")
+    message = refusal(project, {})
+    assert "no region is set" in message
+    assert "pulumi config set alicloud:region" in message
+    load(project, {"target": "sandbox"})
+
+
+@pytest.mark.parametrize(
+    "variable", ["ALICLOUD_REGION", "ALIBABA_CLOUD_REGION", "ALICLOUD_PROFILE", "ALIBABA_CLOUD_PROFILE"]
+)
+def test_a_region_may_come_from_the_environment(
+    project: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv("ALICLOUD_REGION")
+    monkeypatch.setenv(variable, "given")
+    load(project, {})
+
+
+def test_a_public_key_comes_with_the_hosts_files(project: Path) -> None:
+    public = ed25519()[1]
+    assert load(project, {"publicKey": public}).host().admin_keys == (public,)
+    assert load(project, {}).host().admin_keys == ()
+
+
 def test_a_domain_is_the_server_name(project: Path) -> None:
     host = load(project, {"domain": "www.example.com"}).host()
     assert (host.server_names, host.has_domain) == (("www.example.com",), True)
