@@ -1,6 +1,6 @@
 """The provider `alicloud` of a sandbox: from a resource's inputs to calls of its cloud, and back.
 
-What replaces a resource is what replaces it with the real provider (terraform-provider-alicloud 1.285).
+What replaces a resource, and what is refused before anything is made, is in `provider_facts`.
 """
 
 from __future__ import annotations
@@ -8,22 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox import packet_filter, values
+from sandbox import packet_filter, provider_facts, values
 from sandbox.cloud import Cloud
 from sandbox.errors import SandboxError
 from sandbox.resources import Kind, Made, Say
 from sandbox.state import Entry
 
+NETWORK = "alicloud:vpc/network:Network"
+VSWITCH = "alicloud:vpc/switch:Switch"
+GROUP = "alicloud:ecs/securityGroup:SecurityGroup"
+RULE = "alicloud:ecs/securityGroupRule:SecurityGroupRule"
+KEY_PAIR = "alicloud:ecs/ecsKeyPair:EcsKeyPair"
+INSTANCE = "alicloud:ecs/instance:Instance"
+
 
 def kinds(cloud: Cloud) -> dict[str, Kind]:
     """Return the kinds of resources, acting on `cloud`."""
     return {
-        "alicloud:vpc/network:Network": _network(cloud),
-        "alicloud:vpc/switch:Switch": _vswitch(cloud),
-        "alicloud:ecs/securityGroup:SecurityGroup": _group(cloud),
-        "alicloud:ecs/securityGroupRule:SecurityGroupRule": _rule(cloud),
-        "alicloud:ecs/ecsKeyPair:EcsKeyPair": _key_pair(cloud),
-        "alicloud:ecs/instance:Instance": _instance(cloud),
+        NETWORK: _network(cloud),
+        VSWITCH: _vswitch(cloud),
+        GROUP: _group(cloud),
+        RULE: _rule(cloud),
+        KEY_PAIR: _key_pair(cloud),
+        INSTANCE: _instance(cloud),
     }
 
 
@@ -46,7 +53,7 @@ def _network(cloud: Cloud) -> Kind:
         return Made(old.outputs)
 
     return Kind(
-        replaces=frozenset({"userCidrs", "isDefault", "ipv6CidrBlock"}),
+        replaces=provider_facts.replaces(NETWORK),
         new_id=lambda token: f"vpc-{token[:16]}",
         create=create,
         update=update,
@@ -61,7 +68,7 @@ def _vswitch(cloud: Cloud) -> Kind:
         return Made({"status": "Available"})
 
     return Kind(
-        replaces=frozenset({"cidrBlock", "vpcId", "zoneId", "isDefault"}),
+        replaces=provider_facts.replaces(VSWITCH),
         new_id=lambda token: f"vsw-{token[:16]}",
         create=create,
         update=_keep_outputs,
@@ -75,7 +82,7 @@ def _group(cloud: Cloud) -> Kind:
         return Made()
 
     return Kind(
-        replaces=frozenset({"vpcId", "securityGroupType"}),
+        replaces=provider_facts.replaces(GROUP),
         new_id=lambda token: f"sg-{token[:16]}",
         create=create,
         update=_keep_outputs,
@@ -90,20 +97,7 @@ def _rule(cloud: Cloud) -> Kind:
         return Made({"securityGroupRuleId": entry.id})
 
     return Kind(
-        replaces=frozenset(
-            {
-                "type",
-                "ipProtocol",
-                "nicType",
-                "policy",
-                "portRange",
-                "priority",
-                "securityGroupId",
-                "cidrIp",
-                "prefixListId",
-                "sourceSecurityGroupId",
-            }
-        ),
+        replaces=provider_facts.replaces(RULE),
         new_id=lambda token: f"sgr-{token[:16]}",
         create=create,
         update=_keep_outputs,
@@ -132,7 +126,7 @@ def _key_pair(cloud: Cloud) -> Kind:
 
     return Kind(
         # A changed public_key is accepted and does nothing, as with the real provider.
-        replaces=frozenset({"keyPairName", "keyNamePrefix", "keyFile"}),
+        replaces=provider_facts.replaces(KEY_PAIR),
         new_id=lambda token: f"key-{token[:16]}",
         create=create,
         update=_keep_outputs,
@@ -166,18 +160,7 @@ def _instance(cloud: Cloud) -> Kind:
         return Made(old.outputs)
 
     return Kind(
-        replaces=frozenset(
-            {
-                "availabilityZone",
-                "systemDiskCategory",
-                "systemDiskEncrypted",
-                "spotStrategy",
-                "securityEnhancementStrategy",
-                "dedicatedHostId",
-                "hpcClusterId",
-                "ipv6AddressCount",
-            }
-        ),
+        replaces=provider_facts.replaces(INSTANCE),
         new_id=lambda token: f"i-{token[:20]}",
         create=create,
         update=update,
