@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox import packet_filter, provider_facts, values
+from sandbox import api_refusals, packet_filter, provider_facts, values
 from sandbox.cloud import Cloud
 from sandbox.errors import SandboxError
 from sandbox.resources import Kind, Made, Say
@@ -45,7 +45,10 @@ def data_sources(cloud: Cloud) -> dict[str, Callable[[dict[str, Any]], dict[str,
 
 def _network(cloud: Cloud) -> Kind:
     def create(entry: Entry, _say: Say, _seconds: float | None) -> Made:
-        cloud.create_network(entry.id, values.unwrapped(entry.inputs)["cidrBlock"])
+        inputs = values.unwrapped(entry.inputs)
+        if "vpcName" in inputs:
+            api_refusals.vpc_name(inputs["vpcName"])
+        cloud.create_network(entry.id, inputs["cidrBlock"])
         return Made({"status": "Available"})
 
     def update(old: Entry, goal: Entry, _say: Say, _seconds: float | None) -> Made:
@@ -64,6 +67,8 @@ def _network(cloud: Cloud) -> Kind:
 def _vswitch(cloud: Cloud) -> Kind:
     def create(entry: Entry, _say: Say, _seconds: float | None) -> Made:
         inputs = values.unwrapped(entry.inputs)
+        if "vswitchName" in inputs:
+            api_refusals.vswitch_name(inputs["vswitchName"])
         cloud.create_vswitch(entry.id, inputs["vpcId"], inputs["cidrBlock"], inputs["zoneId"])
         return Made({"status": "Available"})
 
@@ -78,7 +83,10 @@ def _vswitch(cloud: Cloud) -> Kind:
 
 def _group(cloud: Cloud) -> Kind:
     def create(entry: Entry, _say: Say, _seconds: float | None) -> Made:
-        cloud.create_group(entry.id, values.unwrapped(entry.inputs)["vpcId"])
+        inputs = values.unwrapped(entry.inputs)
+        if "securityGroupName" in inputs:
+            api_refusals.security_group_name(inputs["securityGroupName"])
+        cloud.create_group(entry.id, inputs["vpcId"])
         return Made()
 
     return Kind(
@@ -93,6 +101,7 @@ def _group(cloud: Cloud) -> Kind:
 def _rule(cloud: Cloud) -> Kind:
     def create(entry: Entry, _say: Say, _seconds: float | None) -> Made:
         inputs = values.unwrapped(entry.inputs)
+        api_refusals.rule(inputs)
         cloud.authorize(inputs["securityGroupId"], entry.id, _filter_rule(inputs))
         return Made({"securityGroupRuleId": entry.id})
 
@@ -137,6 +146,7 @@ def _key_pair(cloud: Cloud) -> Kind:
 def _instance(cloud: Cloud) -> Kind:
     def create(entry: Entry, say: Say, _seconds: float | None) -> Made:
         inputs = values.unwrapped(entry.inputs)
+        api_refusals.instance(inputs)
         addresses = cloud.run_instance(
             entry.id,
             image=inputs["imageId"],
@@ -154,6 +164,7 @@ def _instance(cloud: Cloud) -> Kind:
         for key in ("imageId", "userData"):
             if inputs.get(key) != before.get(key):
                 raise SandboxError(f"the sandbox cannot change {key} of a running instance")
+        api_refusals.instance(inputs)
         cloud.modify_instance(
             old.id, vswitch=inputs["vswitchId"], group=_only_group(inputs), key=inputs["keyName"]
         )
