@@ -1,6 +1,6 @@
 """The provider `alicloud` of a sandbox: from a resource's inputs to calls of its cloud, and back.
 
-What replaces a resource is what replaces it with the real provider (terraform-provider-alicloud 1.285).
+What replaces a resource, and what is refused before anything is made, is in `provider_facts`.
 """
 
 from __future__ import annotations
@@ -8,22 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox import packet_filter, values
+from sandbox import api_refusals, packet_filter, provider_facts, values
 from sandbox.cloud import IMAGE_ID, Cloud
 from sandbox.errors import SandboxError
 from sandbox.resources import Kind, Made, Say
 from sandbox.state import Entry
 
+NETWORK = "alicloud:vpc/network:Network"
+VSWITCH = "alicloud:vpc/switch:Switch"
+GROUP = "alicloud:ecs/securityGroup:SecurityGroup"
+RULE = "alicloud:ecs/securityGroupRule:SecurityGroupRule"
+KEY_PAIR = "alicloud:ecs/ecsKeyPair:EcsKeyPair"
+INSTANCE = "alicloud:ecs/instance:Instance"
+
 
 def kinds(cloud: Cloud) -> dict[str, Kind]:
     """Return the kinds of resources, acting on `cloud`."""
     return {
-        "alicloud:vpc/network:Network": _network(cloud),
-        "alicloud:vpc/switch:Switch": _vswitch(cloud),
-        "alicloud:ecs/securityGroup:SecurityGroup": _group(cloud),
-        "alicloud:ecs/securityGroupRule:SecurityGroupRule": _rule(cloud),
-        "alicloud:ecs/ecsKeyPair:EcsKeyPair": _key_pair(cloud),
-        "alicloud:ecs/instance:Instance": _instance(cloud),
+        NETWORK: _network(cloud),
+        VSWITCH: _vswitch(cloud),
+        GROUP: _group(cloud),
+        RULE: _rule(cloud),
+        KEY_PAIR: _key_pair(cloud),
+        INSTANCE: _instance(cloud),
     }
 
 
@@ -42,7 +49,10 @@ def data_sources(cloud: Cloud) -> dict[str, Callable[[dict[str, Any]], dict[str,
 
 def _network(cloud: Cloud) -> Kind:
     def create(entry: Entry, _say: Say, _seconds: float | None) -> Made:
-        cloud.create_network(entry.id, values.unwrapped(entry.inputs)["cidrBlock"])
+        inputs = values.unwrapped(entry.inputs)
+        if "vpcName" in inputs:
+            api_refusals.vpc_name(inputs["vpcName"])
+        cloud.create_network(entry.id, inputs["cidrBlock"])
         return Made({"status": "Available"})
 
     def update(old: Entry, goal: Entry, _say: Say, _seconds: float | None) -> Made:
@@ -50,7 +60,7 @@ def _network(cloud: Cloud) -> Kind:
         return Made(old.outputs)
 
     return Kind(
-        replaces=frozenset({"userCidrs", "isDefault", "ipv6CidrBlock"}),
+        replaces=provider_facts.replaces(NETWORK),
         new_id=lambda token: f"vpc-{token[:16]}",
         create=create,
         update=update,
@@ -62,11 +72,13 @@ def _network(cloud: Cloud) -> Kind:
 def _vswitch(cloud: Cloud) -> Kind:
     def create(entry: Entry, _say: Say, _seconds: float | None) -> Made:
         inputs = values.unwrapped(entry.inputs)
+        if "vswitchName" in inputs:
+            api_refusals.vswitch_name(inputs["vswitchName"])
         cloud.create_vswitch(entry.id, inputs["vpcId"], inputs["cidrBlock"], inputs["zoneId"])
         return Made({"status": "Available"})
 
     return Kind(
-        replaces=frozenset({"cidrBlock", "vpcId", "zoneId", "isDefault"}),
+        replaces=provider_facts.replaces(VSWITCH),
         new_id=lambda token: f"vsw-{token[:16]}",
         create=create,
         update=_keep_outputs,
@@ -77,11 +89,14 @@ def _vswitch(cloud: Cloud) -> Kind:
 
 def _group(cloud: Cloud) -> Kind:
     def create(entry: Entry, _say: Say, _seconds: float | None) -> Made:
-        cloud.create_group(entry.id, values.unwrapped(entry.inputs)["vpcId"])
+        inputs = values.unwrapped(entry.inputs)
+        if "securityGroupName" in inputs:
+            api_refusals.security_group_name(inputs["securityGroupName"])
+        cloud.create_group(entry.id, inputs["vpcId"])
         return Made()
 
     return Kind(
-        replaces=frozenset({"vpcId", "securityGroupType"}),
+        replaces=provider_facts.replaces(GROUP),
         new_id=lambda token: f"sg-{token[:16]}",
         create=create,
         update=_keep_outputs,
@@ -93,24 +108,12 @@ def _group(cloud: Cloud) -> Kind:
 def _rule(cloud: Cloud) -> Kind:
     def create(entry: Entry, _say: Say, _seconds: float | None) -> Made:
         inputs = values.unwrapped(entry.inputs)
+        api_refusals.rule(inputs)
         cloud.authorize(inputs["securityGroupId"], entry.id, _filter_rule(inputs))
         return Made({"securityGroupRuleId": entry.id})
 
     return Kind(
-        replaces=frozenset(
-            {
-                "type",
-                "ipProtocol",
-                "nicType",
-                "policy",
-                "portRange",
-                "priority",
-                "securityGroupId",
-                "cidrIp",
-                "prefixListId",
-                "sourceSecurityGroupId",
-            }
-        ),
+        replaces=provider_facts.replaces(RULE),
         new_id=lambda token: f"sgr-{token[:16]}",
         create=create,
         update=_keep_outputs,
@@ -142,7 +145,7 @@ def _key_pair(cloud: Cloud) -> Kind:
 
     return Kind(
         # A changed public_key is accepted and does nothing, as with the real provider.
-        replaces=frozenset({"keyPairName", "keyNamePrefix", "keyFile"}),
+        replaces=provider_facts.replaces(KEY_PAIR),
         new_id=lambda token: f"key-{token[:16]}",
         create=create,
         update=_keep_outputs,
@@ -154,6 +157,7 @@ def _key_pair(cloud: Cloud) -> Kind:
 def _instance(cloud: Cloud) -> Kind:
     def create(entry: Entry, say: Say, _seconds: float | None) -> Made:
         inputs = values.unwrapped(entry.inputs)
+        api_refusals.instance(inputs)
         addresses = cloud.run_instance(
             entry.id,
             name=inputs.get("instanceName", ""),
@@ -172,13 +176,15 @@ def _instance(cloud: Cloud) -> Kind:
         for key in ("imageId", "userData"):
             if inputs.get(key) != before.get(key):
                 raise SandboxError(f"the sandbox cannot change {key} of a running instance")
+        api_refusals.instance(inputs)
         stopped = inputs.get("status", "Running") == "Stopped"
         if not stopped:
             cloud.start_instance(old.id)
         cloud.modify_instance(
             old.id, vswitch=inputs["vswitchId"], group=_only_group(inputs), key=inputs["keyName"]
         )
-        if any(inputs.get(key) != before.get(key) for key in ("instanceType", "keyName")):
+        restarting = provider_facts.restarts(INSTANCE) - {"status"}
+        if any(inputs.get(key) != before.get(key) for key in restarting):
             cloud.reboot_instance(old.id)
         if stopped:
             cloud.stop_instance(old.id)
@@ -189,18 +195,7 @@ def _instance(cloud: Cloud) -> Kind:
         return None if status is None else {"status": status}
 
     return Kind(
-        replaces=frozenset(
-            {
-                "availabilityZone",
-                "systemDiskCategory",
-                "systemDiskEncrypted",
-                "spotStrategy",
-                "securityEnhancementStrategy",
-                "dedicatedHostId",
-                "hpcClusterId",
-                "ipv6AddressCount",
-            }
-        ),
+        replaces=provider_facts.replaces(INSTANCE),
         new_id=lambda token: f"i-{token[:20]}",
         create=create,
         update=update,

@@ -7,7 +7,6 @@ when a run was killed, so each call can meet what it made before.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import fcntl
 import hashlib
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox import containers, networks, packet_filter
+from sandbox import api_refusals, containers, networks, packet_filter
 from sandbox.errors import SandboxError
 from sandbox.image import base_image
 from sandbox.inventory import Inventory
@@ -34,8 +33,6 @@ ADDRESSES_VARIABLE = "FLASK_SANDBOX_ADDRESSES"
 ADDRESS_LABEL = "flask-on-ecs.sandbox.public-address"
 DEFAULT_ADDRESSES = ipaddress.IPv4Network("127.0.42.0/24")
 IMAGE_ID = "debian_12_sandbox_x64_alibase.vhd"
-# ECS refuses more (raw, before base64).
-USER_DATA_LIMIT = 32 * 1024
 Say = Callable[[str], None]
 
 
@@ -170,12 +167,20 @@ class Cloud:
 
     def import_key(self, name: str, public_key: str) -> str:
         """Keep a public key under a name; return its fingerprint."""
+        api_refusals.key_pair(name, public_key)
+        if (
+            self._inventory.things["keys"].get(name, {"public_key": public_key.strip()})["public_key"]
+            != public_key.strip()
+        ):
+            api_refusals.key_pair_taken(name)
         self._inventory.put("keys", name, {"public_key": public_key.strip()})
         return hashlib.md5(public_key.encode(), usedforsecurity=False).hexdigest()
 
     def delete_key(self, name: str) -> None:
         """Remove a key pair; no instance may use it."""
-        self._unused("key pair", name, ("instances", "key"))
+        for instance_id, instance in self._inventory.things["instances"].items():
+            if instance["key"] == name:
+                api_refusals.key_pair_attached(name, instance_id)
         self._inventory.drop("keys", name)
 
     # Instances
@@ -186,10 +191,10 @@ class Cloud:
     ) -> dict[str, str]:  # fmt: skip
         """Start an instance with base64 user data; return `publicIp` ("" when not `public`) and `primaryIpAddress`."""
         if image != IMAGE_ID:
-            raise SandboxError(f"the sandbox has no image {image}; it has {IMAGE_ID}. Leave imageId unset.")
-        data = base64.b64decode(user_data)
-        if len(data) > USER_DATA_LIMIT:
-            raise SandboxError(f"user data is {len(data)} bytes; ECS takes {USER_DATA_LIMIT} at most")
+            raise SandboxError(
+                f"InvalidImageId.NotFound: the sandbox has no image {image}; it has {IMAGE_ID}. Leave imageId unset."
+            )
+        data = api_refusals.user_data(user_data)
         network = self._get("vswitches", vswitch, "vswitch")["network"]
         if self._get("groups", group, "security group")["network"] != network:
             raise SandboxError(f"security group {group} and vswitch {vswitch} are not in the same VPC")
@@ -358,7 +363,7 @@ class Cloud:
         try:
             found: dict[str, Any] = self._inventory.things[kind][thing_id]
         except KeyError:
-            raise SandboxError(f"there is no {word} {thing_id}") from None
+            raise SandboxError(f"{api_refusals.NOT_FOUND[word]}: there is no {word} {thing_id}") from None
         return found
 
     def _unused(self, word: str, thing_id: str, *users: tuple[str, str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import ssh
-from sandbox import values
+from sandbox import provider_facts, values
 from sandbox.errors import SandboxError
 from sandbox.resources import Kind, Made, Say
 from sandbox.state import Entry
@@ -22,16 +22,16 @@ _T = TypeVar("_T")
 def kinds() -> dict[str, Kind]:
     """Return the kinds of resources."""
     return {
-        "command:remote:Command": Kind(
-            replaces=frozenset({"triggers"}),
+        provider_facts.COMMAND: Kind(
+            replaces=provider_facts.replaces(provider_facts.COMMAND),
             new_id=lambda token: f"command-{token[:12]}",
             create=_run,
             update=_run_update,
             delete=_run_delete,
             update_gives_new_outputs=True,
         ),
-        "command:remote:CopyToRemote": Kind(
-            replaces=frozenset({"triggers"}),
+        provider_facts.COPY: Kind(
+            replaces=provider_facts.replaces(provider_facts.COPY),
             new_id=lambda token: f"copy-{token[:12]}",
             create=_copy,
             update=_copy_update,

@@ -20,7 +20,7 @@ from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.proto import resource_pb2
 
 from progress import Event, Happening, Operation, Report, Step
-from sandbox import values
+from sandbox import provider_facts, values
 from sandbox.errors import SandboxError
 from sandbox.plan import decide, with_ignored
 from sandbox.resources import Kind, Kinds, Made
@@ -76,6 +76,16 @@ class Engine(MockMonitor):
         step = Step(operation, _short(request.type), request.name, changed)
         if self._broken & {*request.dependencies} or (not self._preview and values.holds_unknown(inputs)):
             return self._skip(step, urn)
+        refusals = provider_facts.refusals(request.type, inputs)
+        if refusals:
+            return self._refuse(
+                step,
+                urn,
+                [
+                    provider_facts.as_pulumi_says(request.type, request.name, refusal, inputs)
+                    for refusal in refusals
+                ],
+            )
         self.steps.append(step)
         if self._preview:
             self._report(Event(Happening.PLANNED, step))
@@ -97,7 +107,10 @@ class Engine(MockMonitor):
         self, request: resource_pb2.ResourceInvokeRequest
     ) -> resource_pb2.ResourceInvokeResponse:
         """Answer a data source."""
-        answer = self._kinds.invoke(request.tok, values.unwrapped(values.from_struct(request.args)))
+        arguments = values.from_struct(request.args)
+        for refusal in provider_facts.refusals(request.tok, arguments):
+            raise SandboxError(provider_facts.as_pulumi_says(request.tok, "", refusal, arguments))
+        answer = self._kinds.invoke(request.tok, values.unwrapped(arguments))
         response = resource_pb2.ResourceInvokeResponse()
         getattr(response, "return").CopyFrom(values.to_struct(answer))
         return response
@@ -175,6 +188,13 @@ class Engine(MockMonitor):
     def _skip(self, step: Step, urn: str) -> resource_pb2.RegisterResourceResponse:
         self._broken.add(urn)
         self._report(Event(Happening.SKIPPED, step))
+        return resource_pb2.RegisterResourceResponse(urn=urn, result=resource_pb2.FAIL)
+
+    def _refuse(self, step: Step, urn: str, texts: list[str]) -> resource_pb2.RegisterResourceResponse:
+        """Take down what the provider refuses, in a preview as in an up: nothing was begun."""
+        self._broken.add(urn)
+        self.failures.append((step, "\n".join(texts)))
+        self._report(Event(Happening.FAILED, step, "\n".join(texts)))
         return resource_pb2.RegisterResourceResponse(urn=urn, result=resource_pb2.FAIL)
 
     @contextlib.contextmanager

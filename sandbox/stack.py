@@ -43,10 +43,11 @@ class SandboxStack:
         """Make the stack what the program says; a run that was killed is continued."""
         settings = self._configuration()
         with self._locked():
-            # The program's own errors come first, before anything is touched: as with Pulumi, which previews as well.
+            # What the program or a provider refuses comes first, before anything is touched: as with Pulumi, which
+            # previews as well.
             planned = self._run(settings, _silent, preview=True)
             if planned.failures:
-                return planned
+                return Outcome((), planned.failures, {}, planned.warnings)
             return self._run(settings, report, preview=False)
 
     def destroy(self, report: Report) -> Outcome:

@@ -8,7 +8,7 @@ import hashlib
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sandbox import values
+from sandbox import provider_facts, values
 from sandbox.errors import SandboxError
 from sandbox.resources import Kind, Made, Say
 from sandbox.state import Entry
@@ -17,8 +17,8 @@ from sandbox.state import Entry
 def kinds() -> dict[str, Kind]:
     """Return the kinds of resources."""
     return {
-        "tls:index/privateKey:PrivateKey": Kind(
-            replaces=frozenset({"algorithm", "ecdsaCurve", "rsaBits"}),
+        provider_facts.PRIVATE_KEY: Kind(
+            replaces=provider_facts.replaces(provider_facts.PRIVATE_KEY),
             new_id=lambda token: token,
             create=_create,
             update=lambda old, _goal, _say, _seconds: Made(old.outputs),

@@ -21,6 +21,7 @@ Tree = dict[str, Any] | list[Any] | str | int | float | bool | None
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - the SDK's mark of a secret value
 _ASSET = "c44067f5952c0a294b673a41bacd8c17"
+_ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
 
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
@@ -67,6 +68,21 @@ def secret(value: Any) -> dict[str, Any]:
 def is_secret(tree: Tree) -> bool:
     """Tell whether the value itself is a secret."""
     return isinstance(tree, dict) and tree.get(_SIGNATURE) == _SECRET
+
+
+def is_unknown(tree: Tree) -> bool:
+    """Tell whether the value itself is not known yet, as a secret or not."""
+    return bool(unwrapped(tree) == UNKNOWN)
+
+
+def is_asset(tree: Tree) -> bool:
+    """Tell whether the value is a file, a text or what an address gives."""
+    return isinstance(tree, dict) and tree.get(_SIGNATURE) == _ASSET
+
+
+def is_archive(tree: Tree) -> bool:
+    """Tell whether the value is an archive or a folder."""
+    return isinstance(tree, dict) and tree.get(_SIGNATURE) == _ARCHIVE
 
 
 def holds_secret(tree: Tree) -> bool:

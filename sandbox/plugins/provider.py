@@ -18,7 +18,7 @@ from pulumi.runtime.proto import (
     provider_pb2_grpc,
 )
 
-from sandbox import command, tls, values
+from sandbox import command, provider_facts, tls, values
 from sandbox.errors import SandboxError
 from sandbox.plan import changed_inputs
 from sandbox.plugins.account import Account
@@ -69,7 +69,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Invoke(self, request: provider_pb2.InvokeRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Answer a data source."""
         with _refusing(context):
-            answer = self._all_kinds().invoke(request.tok, values.unwrapped(values.from_struct(request.args)))
+            arguments = values.from_struct(request.args)
+            refusals = provider_facts.refusals(request.tok, arguments)
+            if refusals:
+                failures = [
+                    provider_pb2.CheckFailure(property=refusal.property, reason=refusal.told_of(""))
+                    for refusal in refusals
+                ]
+                return provider_pb2.InvokeResponse(failures=failures)
+            answer = self._all_kinds().invoke(request.tok, values.unwrapped(arguments))
             response = provider_pb2.InvokeResponse()
             getattr(response, "return").CopyFrom(values.to_struct(answer))
             return response
@@ -78,7 +86,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802, ARG002
         """Refuse inputs that the real provider refuses."""
-        return provider_pb2.CheckResponse(inputs=request.news)
+        refusals = provider_facts.refusals(_type(request.urn), values.from_struct(request.news))
+        name = _name(request.urn)
+        failures = [
+            provider_pb2.CheckFailure(property=refusal.property, reason=refusal.told_of(name))
+            for refusal in refusals
+        ]
+        return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     def Diff(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
         """Say which inputs differ, and whether that takes a new resource."""
@@ -174,11 +188,15 @@ def _type(urn: str) -> str:
     return urn.split("::")[2].rpartition("$")[2]
 
 
+def _name(urn: str) -> str:
+    return urn.rpartition("::")[2]
+
+
 def _entry(urn: str, resource_id: str, inputs: dict[str, Any]) -> Entry:
     return Entry(
         urn=urn,
         type=_type(urn),
-        name=urn.rpartition("::")[2],
+        name=_name(urn),
         id=resource_id,
         status=Status.SETTLED,
         inputs=inputs,

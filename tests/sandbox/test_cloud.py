@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sandbox import packet_filter
-from sandbox.cloud import IMAGE_ID, USER_DATA_LIMIT, Cloud, Place
+from sandbox.api_refusals import USER_DATA_LIMIT
+from sandbox.cloud import IMAGE_ID, Cloud, Place
 from sandbox.errors import SandboxError
 
 REGION = "cn-hangzhou"
@@ -60,11 +61,15 @@ def test_a_rule_needs_its_group(cloud: Cloud) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("image", "centos_7_9_x64.vhd", "no image centos_7_9_x64.vhd"),
-        ("vswitch", "vsw-9", "no vswitch vsw-9"),
-        ("group", "sg-9", "no security group sg-9"),
-        ("key", "nobody", "no key pair nobody"),
-        ("user_data", base64.b64encode(b"x" * (USER_DATA_LIMIT + 1)).decode(), "ECS takes 32768 at most"),
+        ("image", "centos_7_9_x64.vhd", "InvalidImageId.NotFound: .* no image centos_7_9_x64.vhd"),
+        ("vswitch", "vsw-9", "InvalidVSwitchId.NotFound: .* no vswitch vsw-9"),
+        ("group", "sg-9", "InvalidSecurityGroupId.NotFound: .* no security group sg-9"),
+        ("key", "nobody", "InvalidKeyPair.NotFound: .* no key pair nobody"),
+        (
+            "user_data",
+            base64.b64encode(b"x" * (USER_DATA_LIMIT + 1)).decode(),
+            "InvalidUserData.SizeExceeded: ",
+        ),
     ],
 )
 def test_an_instance_needs_what_it_names(cloud: Cloud, key: str, value: str, message: str) -> None:
@@ -87,6 +92,29 @@ def test_what_is_in_use_stays(cloud: Cloud) -> None:
         cloud.delete_network("vpc-1")
     cloud.delete_group("sg-1")
     cloud.delete_network("vpc-1")
+
+
+def test_a_key_pair_has_one_key_and_stays_while_an_instance_has_it(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.import_key("admin", "ssh-ed25519 AAAA")  # as a run that was killed left it
+    with pytest.raises(SandboxError, match=r"KeyPair.AlreadyExist: The key pair already exist"):
+        cloud.import_key("admin", "ssh-ed25519 BBBB")
+    with pytest.raises(
+        SandboxError, match=r"InvalidKeyPairName.Malformed: Specified Key Pair name is not valid"
+    ):
+        cloud.import_key("1st", "ssh-ed25519 AAAA")
+    with pytest.raises(
+        SandboxError, match=r"InvalidPublicKeyBody.Malformed: The PublicKeyBody format is not"
+    ):
+        cloud.import_key("other", "AAAA")
+    monkeypatch.setattr("sandbox.cloud.base_image", lambda say: "image")
+    monkeypatch.setattr("sandbox.cloud.containers.create", lambda instance, seeds: None)
+    monkeypatch.setattr("sandbox.cloud.containers.start", lambda name: None)
+    monkeypatch.setattr("sandbox.cloud.containers.private_address", lambda name: "10.0.0.2")
+    run(cloud)
+    with pytest.raises(SandboxError, match=r"KeypairAlreadyAttachedInstance: .* in use by i-1"):
+        cloud.delete_key("admin")
 
 
 def test_deleting_what_is_gone_is_done(cloud: Cloud) -> None:

@@ -19,6 +19,7 @@ from sandbox.resources import Kind, Kinds, Made
 from sandbox.state import State, Status
 
 THING = "test:index:Thing"
+COPY = "command:remote:CopyToRemote"
 PRELUDE = """
 import pulumi
 
@@ -58,7 +59,7 @@ class World:
             self.things.pop(entry.id, None)
 
         kind = Kind(frozenset({"size"}), lambda token: token, create, update, delete)
-        return Kinds({THING: kind}, {})
+        return Kinds({THING: kind, COPY: kind}, {})
 
     def run(self, source: str, *, preview: bool = False) -> Engine:
         """Run a program; what was logged before is cleared."""
@@ -248,6 +249,44 @@ def test_a_run_killed_in_a_replacement_removes_the_half_made_one(world: World) -
     assert world.log == ["create one", "delete one", "delete one"]
     assert [thing["size"] for thing in world.things.values()] == [2]
     assert world.state().discarded == []
+
+
+COPIED = """
+    first = Thing("first")
+    copy = pulumi.CustomResource("command:remote:CopyToRemote", "copy", {{
+        "connection": {{"host": "203.0.113.10"}}, "source": {source}, "remotePath": "/tmp/a", "triggers": [first.id],
+    }})
+    Thing("third", of=copy.id)
+"""
+WITHOUT_A_SOURCE = (
+    "command:remote:CopyToRemote resource 'copy': property asset value {<nil>} has a problem:"
+    " either asset or archive must be set"
+)
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_what_a_provider_refuses_fails_in_its_words(world: World, preview: bool) -> None:
+    engine = world.run(COPIED.format(source='"release.tar.gz"'), preview=preview)
+    assert [(step.name, text) for step, text in engine.failures] == [("copy", WITHOUT_A_SOURCE)]
+    assert list(operations(engine)) == ["first"]
+    assert world.log == ([] if preview else ["create first"])
+
+
+def test_a_source_that_is_not_known_in_a_preview_is_refused(world: World) -> None:
+    """What the sandbox took and the real provider did not: a plain `pulumi up` failed for everyone."""
+    source = 'first.made.apply(lambda made: pulumi.FileAsset("__main__.py"))'
+    engine = world.run(COPIED.format(source=source), preview=True)
+    assert [text for _, text in engine.failures] == [WITHOUT_A_SOURCE]
+    known = world.run(COPIED.format(source='pulumi.FileAsset("__main__.py")'), preview=True)
+    assert known.failures == []
+
+
+def test_a_data_source_is_refused_in_its_providers_words(world: World) -> None:
+    with pytest.raises(
+        DeploymentError,
+        match=r"^invoke of alicloud:vpc/getSwitches:getSwitches failed: : invalid or unknown key: id \(\)$",
+    ):
+        world.run('pulumi.runtime.invoke("alicloud:vpc/getSwitches:getSwitches", {"id": "vsw-1"})')
 
 
 def test_secrets_are_not_readable_on_disk_and_reach_the_resource(world: World) -> None:

@@ -6,6 +6,7 @@
 
 `run` returns when every registration has arrived, so what is not in the record was not made. Inputs keep what the
 engine is told about a value: `Secret(value)` for a secret, UNKNOWN for what only the cloud will know (a preview).
+What a real provider would refuse fails the run, in the provider's words.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from pulumi.runtime import mocks, rpc, set_all_config
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.settings import get_root_resource
 from pulumi.runtime.stack import Stack
+
+from sandbox import provider_facts, values
 
 PROJECT = "flask-on-ecs"
 SIGNATURE = rpc._special_sig_key
@@ -74,6 +77,7 @@ class Record:
     resources: list[Resource] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     exports: dict[str, Any] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
 
     def created(self, type_: str) -> list[Resource]:
         """All resources of the type."""
@@ -136,27 +140,49 @@ ANSWERS: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What a stack has already when it is previewed: all but what the preview is about.
+
+    Attributes:
+        but: types whose resources are to be made, or made anew: nothing of them is known.
+        unknown: outputs that a change in place leaves open, by type.
+    """
+
+    but: frozenset[str] = frozenset()
+    unknown: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
 class _Mocks(mocks.Mocks):
-    def __init__(self, record: Record, answers: Mapping[str, Any], *, preview: bool) -> None:
+    def __init__(
+        self, record: Record, answers: Mapping[str, Any], *, preview: bool, standing: Standing | None
+    ) -> None:
         self._record = record
         self._answers = answers
         self._preview = preview
+        self._standing = standing
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
         self._record.calls.append((args.token, args.args))
+        _refuse(self._record, args.token, "", args.args)
         return self._answers[args.token], []
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        if self._preview or not args.custom:
+        there = not self._preview or (self._standing and args.typ not in self._standing.but)
+        if not there or not args.custom:
             return "", args.inputs
-        return f"{args.name}-id", {**args.inputs, **_cloud(args.typ, args.inputs)}
+        unknown = self._standing.unknown.get(args.typ, ()) if self._standing else ()
+        made = {key: value for key, value in _cloud(args.typ, args.inputs).items() if key not in unknown}
+        return f"{args.name}-id", {**args.inputs, **made}
 
 
 class _Monitor(mocks.MockMonitor):
     """Keeps the whole of each request; MockMonitor hands on its type, name and inputs alone."""
 
-    def __init__(self, record: Record, answers: Mapping[str, Any], *, preview: bool) -> None:
-        super().__init__(_Mocks(record, answers, preview=preview))
+    def __init__(
+        self, record: Record, answers: Mapping[str, Any], *, preview: bool, standing: Standing | None
+    ) -> None:
+        super().__init__(_Mocks(record, answers, preview=preview, standing=standing))
         self._record = record
 
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> Any:  # noqa: N802
@@ -181,7 +207,14 @@ class _Monitor(mocks.MockMonitor):
                     custom=request.custom,
                 )
             )
+        if request.custom:
+            _refuse(self._record, request.type, request.name, values.from_struct(request.object))
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+
+
+def _refuse(record: Record, token: str, name: str, inputs: dict[str, Any]) -> None:
+    for refusal in provider_facts.refusals(token, inputs):
+        record.refused.append(provider_facts.as_pulumi_says(token, name, refusal, inputs))
 
 
 def _name(urn: str) -> str:
@@ -212,16 +245,18 @@ def run(
     secrets: Sequence[str] = (),
     stack: str = "test",
     preview: bool = False,
+    standing: Standing | None = None,
     answers: Mapping[str, Any] | None = None,
     record: Record | None = None,
 ) -> Record:
     """Run the program to its end and return what it asked for.
 
     `config` holds this project's keys without its name in front, as text like the engine's; `secrets` names those
-    set with --secret. What the program raises comes out of here; a `record` given shows what came before that.
+    set with --secret. What the program raises comes out of here; a `record` given shows what came before that. A
+    preview is of an empty stack unless it is `standing`.
     """
     record = Record() if record is None else record
-    monitor = _Monitor(record, {**ANSWERS, **(answers or {})}, preview=preview)
+    monitor = _Monitor(record, {**ANSWERS, **(answers or {})}, preview=preview, standing=standing)
 
     async def exported(outputs: Mapping[str, Any]) -> None:
         for name, value in outputs.items():
@@ -253,6 +288,7 @@ def run(
         loop.run_until_complete(loop.shutdown_default_executor())
         asyncio.set_event_loop(None)
         loop.close()
+    assert not record.refused, "\n".join(record.refused)
     return record
 
 

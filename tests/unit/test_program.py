@@ -11,6 +11,7 @@ import pulumi
 import pytest
 import yaml
 
+from sandbox.provider_facts import checked, known_inputs
 from tests.unit.recorder import (
     COMMAND,
     COPY,
@@ -26,6 +27,7 @@ from tests.unit.recorder import (
     Record,
     Resource,
     Secret,
+    Standing,
     plain_texts,
     run,
 )
@@ -197,6 +199,48 @@ def test_a_preview_plans_the_same_resources_with_what_is_unknown(stack: str) -> 
     assert planned.one(INSTANCE).inputs["userData"] == Secret(UNKNOWN)
     assert set(planned.exports) == set(record.exports)
     assert planned.exports["release"] == UNKNOWN
+
+
+ON_THE_SERVER = frozenset({COMMAND, COPY})
+PREVIEWS = {
+    "first": None,
+    "server replaced": Standing(but=ON_THE_SERVER | {INSTANCE}),
+    "another address": Standing(but=ON_THE_SERVER, unknown={INSTANCE: frozenset({"publicIp"})}),
+}
+
+
+def unknown(value: Any) -> bool:
+    if isinstance(value, Secret):
+        return unknown(value.value)
+    if isinstance(value, dict):
+        return any(map(unknown, value.values()))
+    return any(map(unknown, value)) if isinstance(value, list) else bool(value == UNKNOWN)
+
+
+@pytest.mark.parametrize("standing", PREVIEWS.values(), ids=PREVIEWS)
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_preview_knows_what_a_provider_looks_at(stack: str, standing: Standing | None) -> None:
+    """What is refused, is refused before anything is made; an unknown source is refused by itself."""
+    record = program(stack, preview=True, standing=standing)
+    assert len(record.created(COPY)) == 2
+    if standing:
+        assert unknown(record.one(COMMAND, "-ready").inputs["connection"])
+    unseen = {
+        (resource.type, name)
+        for resource in custom(record)
+        for name in checked(resource.type)
+        if unknown(resource.inputs.get(name))
+    }
+    # The name of a key pair says which key it holds, and waits for one that is still to be made.
+    assert unseen <= ({(KEY_PAIR, "keyPairName")} if standing is None else set())
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_input_is_one_of_its_providers(stack: str) -> None:
+    for resource in custom(made(stack)):
+        assert resource.inputs.keys() <= known_inputs(resource.type), resource.name
+    for token, arguments in made(stack).calls:
+        assert arguments.keys() <= known_inputs(token)
 
 
 def test_a_second_run_asks_for_the_same() -> None:

@@ -48,7 +48,14 @@ def server(
     record: Record | None = None,
 ) -> Record:
     def program() -> None:
-        rule = ecs.SecurityGroupRule("rule", security_group_id="sg-1", type="ingress", ip_protocol="tcp")
+        rule = ecs.SecurityGroupRule(
+            "rule",
+            security_group_id="sg-1",
+            type="ingress",
+            ip_protocol="tcp",
+            port_range="22/22",
+            cidr_ip="203.0.113.7/32",
+        )
         given = settings
         if private_key:
             given = replace(settings, private_key=pulumi.Output.secret(private_key))
