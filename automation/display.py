@@ -13,6 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from automation.consequences import consequences
 from progress import Event, Happening, Operation, Outcome, Report, Step
 
 _COLOURS = {
@@ -98,6 +99,9 @@ def show_outcome(console: Console, outcome: Outcome, *, planned: bool) -> None:
     for warning in outcome.warnings:
         console.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True, highlight=False)
     failed = [step for step, _ in outcome.failures]
+    if planned:
+        for line in consequences(outcome.steps):
+            console.print(Text(line, style="yellow"), soft_wrap=True, highlight=False)
     counts = {
         operation: sum(step.operation is operation and step not in failed for step in outcome.steps)
         for operation in Operation

@@ -12,6 +12,7 @@ import pulumi_tls as tls
 from pulumi_alicloud import ecs
 from pulumi_command import remote
 
+from components import restarts
 from render.cloud_init import readiness_script, user_data
 from settings import ServerSettings
 
@@ -111,6 +112,7 @@ class Server(pulumi.ComponentResource):
                 replace_on_changes=["userData", "imageId", "vswitchId"],
                 # "newest" moves, and another image would wipe the system disk of a running server.
                 ignore_changes=None if settings.image_id else ["imageId"],
+                hooks=restarts.told(name),
             ),
         )
 

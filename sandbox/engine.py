@@ -22,6 +22,7 @@ from pulumi.runtime.proto import resource_pb2
 from progress import Event, Happening, Operation, Report, Step
 from sandbox import provider_facts, values
 from sandbox.errors import SandboxError
+from sandbox.hooks import Hooks
 from sandbox.plan import decide, with_ignored
 from sandbox.resources import Kind, Kinds, Made
 from sandbox.state import Entry, State, Status
@@ -40,6 +41,7 @@ class Engine(MockMonitor):
         self._guard = threading.Lock()
         self._started: set[str] = set()
         self._broken: set[str] = set()
+        self._hooks = Hooks()
         self.steps: list[Step] = []
         self.failures: list[tuple[Step, str]] = []
         self.outputs: dict[str, Any] = {}
@@ -87,6 +89,8 @@ class Engine(MockMonitor):
                 ],
             )
         self.steps.append(step)
+        if old is not None and operation is Operation.UPDATE:
+            self._hooks.before_update(list(request.hooks.before_update), old, inputs, preview=self._preview)
         if self._preview:
             self._report(Event(Happening.PLANNED, step))
             return _response(urn, _expected(operation, goal, old, kind))
@@ -94,6 +98,13 @@ class Engine(MockMonitor):
             request.customTimeouts.create if operation is Operation.CREATE else request.customTimeouts.update
         )
         return self._act(step, goal, old, kind, seconds)
+
+    def RegisterResourceHook(  # noqa: N802 - the protocol's name
+        self, request: resource_pb2.RegisterResourceHookRequest
+    ) -> empty_pb2.Empty:
+        """Keep what the program wants to be called for."""
+        self._hooks.register(request)
+        return empty_pb2.Empty()
 
     def RegisterResourceOutputs(  # noqa: N802 - the protocol's name
         self, request: resource_pb2.RegisterResourceOutputsRequest

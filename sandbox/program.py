@@ -14,6 +14,7 @@ from pathlib import Path
 import pulumi
 from pulumi.runtime import config as runtime_config
 from pulumi.runtime.mocks import MockEngine, MockMonitor, MockSettings
+from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.settings import configure
 from pulumi.runtime.stack import run_in_stack
 
@@ -58,7 +59,7 @@ async def _run(
     configure(
         MockSettings(  # type: ignore[no-untyped-call]
             monitor=monitor,
-            monitor_features=set(),
+            monitor_features={resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_HOOKS},
             engine=MockEngine(logger),
             project=name,
             stack=stack,

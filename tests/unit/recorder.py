@@ -66,6 +66,7 @@ class Resource:
     protect: bool
     retain_on_delete: bool
     create_timeout: str
+    before_update: tuple[str, ...]
     secret_outputs: tuple[str, ...]
     custom: bool
 
@@ -77,6 +78,8 @@ class Record:
     resources: list[Resource] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     exports: dict[str, Any] = field(default_factory=dict)
+    hooks: dict[str, bool] = field(default_factory=dict)
+    """Resource hooks: name → also in a preview."""
     refused: list[str] = field(default_factory=list)
 
     def created(self, type_: str) -> list[Resource]:
@@ -185,6 +188,10 @@ class _Monitor(mocks.MockMonitor):
         super().__init__(_Mocks(record, answers, preview=preview, standing=standing))
         self._record = record
 
+    def RegisterResourceHook(self, request: resource_pb2.RegisterResourceHookRequest) -> Any:  # noqa: N802
+        self._record.hooks[request.name] = request.on_dry_run
+        return super().RegisterResourceHook(request)  # type: ignore[no-untyped-call]
+
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> Any:  # noqa: N802
         if request.type != "pulumi:pulumi:Stack":
             self._record.resources.append(
@@ -203,6 +210,7 @@ class _Monitor(mocks.MockMonitor):
                     protect=request.protect,
                     retain_on_delete=request.retainOnDelete,
                     create_timeout=request.customTimeouts.create,
+                    before_update=tuple(request.hooks.before_update),
                     secret_outputs=tuple(request.additionalSecretOutputs),
                     custom=request.custom,
                 )

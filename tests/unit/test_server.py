@@ -132,6 +132,11 @@ def test_a_given_image_is_used_and_may_be_changed() -> None:
     assert record.one(INSTANCE).ignore_changes == ()
 
 
+def test_what_restarts_the_server_is_said_before_it_is_done(made: Record) -> None:
+    assert made.one(INSTANCE).before_update == ("web-restart",)
+    assert made.hooks == {"web-restart": True}  # in a preview as well
+
+
 def test_another_image_or_vswitch_is_another_server(made: Record) -> None:
     """In place, an image would wipe the disk and leave the instance's id, by which everything else is triggered."""
     assert {"imageId", "vswitchId"} <= set(made.one(INSTANCE).replace_on_changes)
