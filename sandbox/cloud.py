@@ -117,6 +117,7 @@ class Cloud:
         self._unused("VPC", network_id, ("vswitches", "network"), ("groups", "network"))
         networks.remove(self._container_name(network_id))
         self._inventory.drop("networks", network_id)
+        self._apply_rules()
 
     def create_vswitch(self, vswitch_id: str, network_id: str, cidr: str, zone: str) -> None:
         """Make a vswitch in a VPC."""
@@ -342,7 +343,10 @@ class Cloud:
                 networks.bridge(self._container_name(network_id))
                 for network_id in self._inventory.things["networks"]
             ]
-            packet_filter.apply(self._table, guarded, bridges)
+            if guarded or bridges:
+                packet_filter.apply(self._table, guarded, bridges)
+            else:
+                packet_filter.remove(self._table)
 
     @contextlib.contextmanager
     def _address(self, known: str | None, *, wanted: bool) -> Iterator[str]:

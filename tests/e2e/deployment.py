@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,6 +110,19 @@ class Deployment:
             if value is not None:
                 document["config"][full] = value
         file.write_text(yaml.safe_dump(document))
+
+    @contextmanager
+    def changed(self) -> Iterator[None]:
+        """Take back what is changed in the stack's file and in the application meanwhile."""
+        stack, application = self.folder / f"Pulumi.{self.stack}.yaml", self.folder / "app"
+        text, copy = stack.read_text(), self.folder / ".app-as-it-was"
+        shutil.copytree(application, copy)
+        try:
+            yield
+        finally:
+            stack.write_text(text)
+            shutil.rmtree(application)
+            copy.rename(application)
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace text in a file of the checkout."""
