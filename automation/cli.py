@@ -15,6 +15,7 @@ from rich.console import Console
 
 import ssh as ssh_client
 from automation import doctor as diagnosing
+from automation import drift as drifting
 from automation import logs as log_reader
 from automation import server
 from automation import smoke as site
@@ -60,6 +61,24 @@ def preview(stack: StackName, *, refresh: Refresh = False) -> None:
     """Show what `up` would do."""
     target = open_stack(stack, say=_say)
     _deploy(lambda report: target.preview(report, refresh=refresh), planned=True)
+
+
+@app.command()
+def drift(stack: StackName) -> None:
+    """Say what is otherwise in the cloud than the stack made it; exit status 1 when something is."""
+    target = open_stack(stack, say=_say)
+    resources = target.resources()
+    group = drifting.group_of(resources)
+    if group is None:
+        raise DeploymentError(f"stack {stack} is not deployed; ./ops up {stack} does that.")
+    outcome = _run(lambda report: target.preview(report, refresh=True), planned=True)
+    rules = drifting.foreign(resources, target.rules(group))
+    for rule in rules:
+        typer.echo(
+            f"a rule that is not the stack's: {rule}. Take it out in the console, or say it in adminCidrs or webCidrs."
+        )
+    if outcome.changes or rules:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -231,6 +250,11 @@ def main() -> None:
 
 
 def _deploy(run: Callable[[Report], Outcome], *, planned: bool = False) -> None:
+    if _run(run, planned=planned).failures:
+        raise typer.Exit(1)
+
+
+def _run(run: Callable[[Report], Outcome], *, planned: bool) -> Outcome:
     console = Console()
     # Not as KeyboardInterrupt: typer would end the program over it without a word.
     before = signal.signal(signal.SIGINT, _interrupted)
@@ -240,8 +264,7 @@ def _deploy(run: Callable[[Report], Outcome], *, planned: bool = False) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     show_outcome(console, outcome, planned=planned)
-    if outcome.failures:
-        raise typer.Exit(1)
+    return outcome
 
 
 def _words(command: list[str] | None) -> list[str]:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pulumi import automation
+from pulumi_alicloud import ecs
 from semver import VersionInfo
 
+from automation.drift import Rule
 from automation.pulumi_cli import Cli
 from automation.pulumi_errors import explained, own_words, sentence, with_hint
 from automation.pulumi_events import Events
+from automation.pulumi_lookup import look_up
 from progress import DeploymentError, Interrupted, Outcome, Report
 from sandbox import configuration
 
@@ -65,6 +68,29 @@ class PulumiStack:
             }
             for resource in deployment.get("resources", [])
         ]
+
+    def rules(self, group_id: str) -> list[Rule]:
+        """Return the rules that a security group has in the cloud."""
+        found: list[Rule] = []
+
+        def question() -> None:
+            for rule in ecs.get_security_group_rules(group_id=group_id).rules:
+                found.append(
+                    Rule(
+                        rule.direction,
+                        rule.policy,
+                        rule.ip_protocol,
+                        rule.port_range,
+                        rule.source_cidr_ip or rule.dest_cidr_ip,
+                        rule.priority,
+                    )
+                )
+
+        with explained(self._name):
+            config = self._stack().get_all_config()
+            providers = {key: value for key, value in config.items() if key.startswith("alicloud:")}
+            look_up(question, providers)
+        return found
 
     def set_secret(self, path: tuple[str, ...], value: str) -> None:
         """Keep a secret value, encrypted, in the stack's configuration."""

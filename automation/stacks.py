@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from automation.drift import Rule
 from progress import DeploymentError, Outcome, Report
 from sandbox import configuration
 
@@ -32,6 +33,9 @@ class Stack(Protocol):
 
     def resources(self) -> list[dict[str, Any]]:
         """Return type, name, id, inputs and outputs of each resource, secrets in the clear."""
+
+    def rules(self, group_id: str) -> list[Rule]:
+        """Return the rules that a security group has in the cloud."""
 
     def set_secret(self, path: tuple[str, ...], value: str) -> None:
         """Keep a secret value, encrypted, in the stack's configuration."""

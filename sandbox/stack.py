@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from automation.drift import Rule
 from progress import DeploymentError, Outcome, Report
 from sandbox import alicloud, command, configuration, program, tls, values
 from sandbox.cloud import ADDRESSES_VARIABLE, DEFAULT_ADDRESSES, FOLDER_VARIABLE, Cloud, Place
@@ -85,6 +86,21 @@ class SandboxStack:
                 "outputs": values.unwrapped(entry.outputs),
             }
             for entry in self._state().entries.values()
+        ]
+
+    def rules(self, group_id: str) -> list[Rule]:
+        """Return the rules that a security group has in the cloud."""
+        rules = Cloud(self._place, DEFAULT_REGION).rules(group_id)
+        return [
+            Rule(
+                "ingress",
+                rule.policy,
+                rule.protocol,
+                f"{rule.first_port}/{rule.last_port}",
+                rule.source,
+                rule.priority,
+            )
+            for rule in rules
         ]
 
     def set_secret(self, path: tuple[str, ...], value: str) -> None:
