@@ -202,13 +202,13 @@ def _system_options() -> list[str]:
 
     return [
         *user_namespace.options(),
-        *("--systemd", "always", "--stop-signal", "SIGRTMIN+3"),
+        # systemd mounts /dev/shm, as large as on a server. podman's own is mounted on this machine, and at times still
+        # is when a container with a user namespace has been killed: it could not be removed then.
+        *("--systemd", "always", "--ipc", "none", "--stop-signal", "SIGRTMIN+3"),
         *("--stop-timeout", str(_STOP_SECONDS)),
         # podman's own default is more than this machine may allow, and then nothing starts.
         *limit("nofile", resource.RLIMIT_NOFILE, 65536),
         *limit("nproc", resource.RLIMIT_NPROC, 16384),
-        # Reboot asked for inside ends with this status (debian12/): podman starts it again. Shut down, it stays down.
-        *("--restart", "on-failure"),
         # The console: a file with the container, not lines in this machine's journal.
         *("--log-driver", "k8s-file", "--log-opt", "max-size=1mb"),
     ]

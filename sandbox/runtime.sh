@@ -1,24 +1,52 @@
 #!/bin/sh
-# The container runtime of instances on a host with cgroup v1: runc, and then the container's own control group is its
-# root's. systemd makes its groups in there; runc does this by itself on cgroup v2 only.
+# The container runtime of instances: runc, and what podman and runc leave undone for one with a user namespace.
 set -eu
-PATH=${PATH:-/usr/local/sbin:/usr/local/bin}:/usr/sbin:/usr/bin:/sbin:/bin
+# podman's monitor has none, and podman's network needs iptables.
+export PATH="${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 groups=/sys/fs/cgroup/systemd
+# With which systemd ends when it was asked to reboot (debian12/files).
+rebooted=133
+
+# On a host with cgroup v1: the container's own group becomes its root's, in which systemd makes groups. With cgroup v2
+# runc does this.
+give_group() {
+    group=$(sed -n 's/^[0-9]*:name=systemd:\(..*\)/\1/p' "/proc/$1/cgroup")
+    if [ -n "$group" ] && [ -d "$groups$group" ]; then
+        user=$(awk '$1 == 0 { print $2 }' "/proc/$1/uid_map")
+        chown "$user:$user" "$groups$group" "$groups$group/cgroup.procs" "$groups$group/tasks"
+    fi
+}
+
+# podman's own restart policy would not: for a container with a user namespace it sets the network up anew, which fails
+# (see PATH). Like containers.start in Python, which may be gone by then.
+start_again() {
+    # podman answers once it is through with the container that ended.
+    status=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$1")
+    [ "$status" = "exited $rebooted" ] || return 0
+    network=$(podman container inspect --format '{{index .Config.Labels "flask-on-ecs.sandbox.network"}}' "$1")
+    podman start "$1"
+    bridge=$(podman network inspect --format '{{.NetworkInterface}}' "$network")
+    echo 1 >"/proc/sys/net/ipv4/conf/$bridge/route_localnet"
+}
 
 case " $* " in
-*" create "*) ;;
-*) exec runc "$@" ;;
+*" create "*)
+    runc "$@"
+    while [ "$1" != --pid-file ]; do
+        shift
+    done
+    # Created, not started: systemd is not there yet, what it will run in is.
+    give_group "$(cat "$2")"
+    ;;
+*" delete "*)
+    for container; do :; done
+    setsid "$0" start-again "$container" </dev/null >/dev/null 2>&1 &
+    exec runc "$@"
+    ;;
+*" start-again "*)
+    start_again "$2"
+    ;;
+*)
+    exec runc "$@"
+    ;;
 esac
-
-runc "$@"
-
-while [ "$1" != --pid-file ]; do
-    shift
-done
-# Created, not started: systemd is not there yet, what it will run in is.
-process=/proc/$(cat "$2")
-group=$(sed -n 's/^[0-9]*:name=systemd:\(..*\)/\1/p' "$process/cgroup")
-if [ -n "$group" ]; then
-    user=$(awk '$1 == 0 { print $2 }' "$process/uid_map")
-    chown "$user:$user" "$groups$group" "$groups$group/cgroup.procs" "$groups$group/tasks"
-fi

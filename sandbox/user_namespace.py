@@ -20,7 +20,6 @@ SIZE = 65536
 _RUNTIME = Path(__file__).with_name("runtime.sh")
 # podman keeps the runtime's path with the container, which may outlive the checkout.
 _INSTALLED = Path("/var/lib/flask-sandbox")
-_CGROUP_V1 = Path("/sys/fs/cgroup/systemd")
 
 
 def options() -> list[str]:
@@ -47,9 +46,7 @@ def give(path: Path) -> None:
 
 
 def _runtime() -> str:
-    """Name or path of the container runtime."""
-    if not _CGROUP_V1.is_dir():
-        return "runc"
+    """Path of the container runtime, installed."""
     text = _RUNTIME.read_text(encoding="utf-8")
     path = _INSTALLED / f"runtime-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     try:
