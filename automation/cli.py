@@ -211,7 +211,8 @@ def secret(
 def main() -> None:
     """Run the command line. An error is one message on stderr and exit status 1."""
     try:
-        app()
+        # As it is called, whatever it is run by.
+        app(prog_name="./ops")
     except DeploymentError as error:
         Console(stderr=True).print(
             f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
@@ -224,9 +225,10 @@ def main() -> None:
 
 def _deploy(run: Callable[[Report], Outcome], *, planned: bool = False) -> None:
     console = Console()
-    with Display(console).running() as report:
+    display = Display(console)
+    with display.running() as report:
         outcome = run(report)
-    show_outcome(console, outcome, planned=planned)
+    show_outcome(console, outcome, planned=planned, told=display.told)
     if outcome.failures:
         raise typer.Exit(1)
 
