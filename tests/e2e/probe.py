@@ -64,7 +64,7 @@ def write_suid() -> None:
 
 def processes(most: int) -> int:
     """How many children there may be at a time, `most` at most."""
-    children = []
+    children: list[int] = []
     try:
         while len(children) < most:
             child = os.fork()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import stat
+from typing import Any
 
 from .fake_host import FACTORY, FakeHost, free_pair
 
@@ -167,7 +168,7 @@ def test_log_tells_who_what_and_how_long(host: FakeHost) -> None:
 
 def test_log_tells_what_the_archive_says_of_its_making(host: FakeHost) -> None:
     """As a stack releases: with nothing but the variables on stdin."""
-    made = {"author": "Ann", "commit": "c0ffee012345+"}
+    made: dict[str, Any] = {"author": "Ann", "commit": "c0ffee012345+"}
     host.run("configure", str(host.bundle("one", {})))
     one = host.release(host.archive("one", **made)).result["release"]
     host.release(host.archive("two", "raise SystemError('no')", author="Bo", commit="badbad"))
