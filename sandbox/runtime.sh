@@ -3,18 +3,28 @@
 set -eu
 # podman's monitor has none, and podman's network needs iptables.
 export PATH="${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-groups=/sys/fs/cgroup/systemd
+groups=/sys/fs/cgroup
 # With which systemd ends when it was asked to reboot (debian12/files).
 rebooted=133
 
-# On a host with cgroup v1: the container's own group becomes its root's, in which systemd makes groups. With cgroup v2
-# runc does this.
+# The container's own control group becomes its root's, in which systemd makes groups. runc does this where it has the
+# group made by this machine's systemd (cgroup v2), and not otherwise.
 give_group() {
-    group=$(sed -n 's/^[0-9]*:name=systemd:\(..*\)/\1/p' "/proc/$1/cgroup")
-    if [ -n "$group" ] && [ -d "$groups$group" ]; then
-        user=$(awk '$1 == 0 { print $2 }' "/proc/$1/uid_map")
-        chown "$user:$user" "$groups$group" "$groups$group/cgroup.procs" "$groups$group/tasks"
+    if [ -e "$groups/cgroup.controllers" ]; then
+        hierarchy=$groups
+        name=$(sed -n 's/^0:://p' "/proc/$1/cgroup")
+        files=$(cat /sys/kernel/cgroup/delegate)
+    else
+        hierarchy=$groups/systemd
+        name=$(sed -n 's/^[0-9]*:name=systemd://p' "/proc/$1/cgroup")
+        files="cgroup.procs tasks"
     fi
+    [ "${name:-/}" != / ] || return 0
+    user=$(awk '$1 == 0 { print $2 }' "/proc/$1/uid_map")
+    chown "$user:$user" "$hierarchy$name"
+    for file in $files; do
+        [ ! -e "$hierarchy$name/$file" ] || chown "$user:$user" "$hierarchy$name/$file"
+    done
 }
 
 # podman's own restart policy would not: for a container with a user namespace it sets the network up anew, which fails
