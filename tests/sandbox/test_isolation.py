@@ -46,9 +46,7 @@ def test_its_accounts_are_nobody_here(instance: str) -> None:
     assert all(0 <= owner - user_namespace.FIRST_ID < user_namespace.SIZE for owner in owners)
 
 
-def test_no_account_of_this_machine_is_among_them() -> (
-    None
-):
+def test_no_account_of_this_machine_is_among_them() -> None:
     ids = [int(line.split(":")[2]) for line in Path("/etc/passwd").read_text(encoding="utf-8").splitlines()]
     assert not [one for one in ids if 0 <= one - user_namespace.FIRST_ID < user_namespace.SIZE]
 
