@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from pathlib import Path
 
@@ -30,20 +31,23 @@ def refused(name: str, script: str) -> str:
     return done.stderr.lower()
 
 
-def processes(name: str) -> list[Path]:
-    """The instance's processes as this machine sees them."""
-    group = machine.inspect(name, "{{.Id}}")
-    return [
-        process
-        for process in Path("/proc").glob("[0-9]*")
-        if f"libpod-{group}" in (process / "cgroup").read_text(encoding="utf-8")
-    ]
+def owners(name: str) -> set[int]:
+    """Who the instance's processes belong to, as this machine sees them."""
+    group = f"libpod-{machine.inspect(name, '{{.Id}}')}"
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        # One that has ended meanwhile is nobody's.
+        with contextlib.suppress(OSError):
+            if group in (process / "cgroup").read_text(encoding="utf-8"):
+                found.add(
+                    int((process / "status").read_text(encoding="utf-8").split("\nUid:\t")[1].split()[0])
+                )
+    return found
 
 
 def test_its_accounts_are_nobody_here(instance: str) -> None:
-    owners = {process.stat().st_uid for process in processes(instance)}
-    assert user_namespace.FIRST_ID in owners
-    assert all(0 <= owner - user_namespace.FIRST_ID < user_namespace.SIZE for owner in owners)
+    assert user_namespace.FIRST_ID in owners(instance)
+    assert all(0 <= owner - user_namespace.FIRST_ID < user_namespace.SIZE for owner in owners(instance))
 
 
 def test_no_account_of_this_machine_is_among_them() -> None:
