@@ -32,8 +32,9 @@ def become(host: Host, settings: Settings, command: List[str]) -> None:
     environment = preflight.environment(host, settings, live.slot, live.release)
     environment.setdefault("FLASK_APP", "{module}:{callable}".format(**facts))
     environment["PYTHONPATH"] = code
-    # An answer that waits for an index to tell of a newer pip, which nobody here could install.
+    # pip here lists and shows; a newer one could not be installed, and there is no folder for a cache.
     environment.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+    environment.setdefault("PIP_NO_CACHE_DIR", "1")
     if "TERM" in os.environ:
         environment["TERM"] = os.environ["TERM"]
     if os.geteuid() == 0:

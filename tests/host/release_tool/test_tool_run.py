@@ -26,6 +26,11 @@ def test_python_with_the_applications_folder_and_variables(host: FakeHost, live:
     assert ran.code == 0
 
 
+def test_pip_is_told_that_nobody_updates_it_and_nobody_may_write(host: FakeHost, live: Path) -> None:
+    ran = host.run("run", "echo $PIP_DISABLE_PIP_VERSION_CHECK $PIP_NO_CACHE_DIR")
+    assert ran.out == "1 1\n"
+
+
 def test_the_exit_status_is_the_commands(host: FakeHost, live: Path) -> None:
     assert host.run("run", "python", "-c", "raise SystemExit(7)").code == 7
 
