@@ -238,7 +238,8 @@ def main() -> None:
     """Run the command line. An error is one message on stderr and exit status 1."""
     signal.signal(signal.SIGTERM, _interrupted)
     try:
-        app()
+        # As it is called, whatever it is run by.
+        app(prog_name="./ops")
     except DeploymentError as error:
         Console(stderr=True).print(
             f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
@@ -258,12 +259,13 @@ def _run(run: Callable[[Report], Outcome], *, planned: bool) -> Outcome:
     console = Console()
     # Not as KeyboardInterrupt: typer would end the program over it without a word.
     before = signal.signal(signal.SIGINT, _interrupted)
+    display = Display(console)
     try:
-        with Display(console).running() as report:
+        with display.running() as report:
             outcome = run(report)
     finally:
         signal.signal(signal.SIGINT, before)
-    show_outcome(console, outcome, planned=planned)
+    show_outcome(console, outcome, planned=planned, told=display.told)
     return outcome
 
 

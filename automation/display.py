@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
@@ -39,6 +39,7 @@ class Display:
         self._console = console
         self._guard = threading.Lock()
         self._running: dict[Step, tuple[float, str]] = {}
+        self._told: dict[Step, set[str]] = {}
         self._spinner = Spinner("dots")
 
     @contextmanager
@@ -49,6 +50,10 @@ class Display:
             return
         with Live(console=self._console, get_renderable=self._lines, refresh_per_second=8, transient=True):
             yield self._take
+
+    def told(self, step: Step) -> frozenset[str]:
+        """Return the lines of a step's output that stay on the console."""
+        return frozenset(self._told.get(step, ()))
 
     def _take(self, event: Event) -> None:
         with self._guard:
@@ -62,6 +67,7 @@ class Display:
                     self._running[event.step] = (began, event.text)
                     if not self._console.is_terminal:
                         self._print(Text(f"    {event.step.name}: {event.text}"))
+                        self._told.setdefault(event.step, set()).update(event.text.splitlines())
                 case Happening.PLANNED:
                     if event.step.operation is not Operation.SAME:
                         self._print(_line(event.step, _reason(event.step)))
@@ -91,11 +97,20 @@ class Display:
         return Group(table)
 
 
-def show_outcome(console: Console, outcome: Outcome, *, planned: bool) -> None:
-    """Print the errors, the sum of changes and the outputs of a run."""
+def show_outcome(
+    console: Console,
+    outcome: Outcome,
+    *,
+    planned: bool,
+    told: Callable[[Step], frozenset[str]] = lambda _step: frozenset(),
+) -> None:
+    """Print the errors, the sum of changes and the outputs of a run.
+
+    Of an error's lines, those that were `told` of its step before are not repeated. The last is: it says what to do.
+    """
     for step, error in outcome.failures:
         console.print(Text(f"\n{step.type} {step.name} failed:", style="bold red"), soft_wrap=True)
-        console.print(Text(error), soft_wrap=True, highlight=False)
+        console.print(Text(_unrepeated(error, told(step))), soft_wrap=True, highlight=False)
     for warning in outcome.warnings:
         console.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True, highlight=False)
     failed = [step for step, _ in outcome.failures]
@@ -120,6 +135,11 @@ def show_outcome(console: Console, outcome: Outcome, *, planned: bool) -> None:
     console.print(Text(summary, style="bold"), highlight=False)
     for name, value in sorted(outcome.outputs.items()):
         console.print(Text(f"  {name}: {value}"), soft_wrap=True, highlight=False)
+
+
+def _unrepeated(error: str, told: frozenset[str]) -> str:
+    *lines, last = error.rstrip().splitlines() or [""]
+    return "\n".join([*(line for line in lines if line not in told), last])
 
 
 def _line(step: Step, rest: str, style: str = "") -> Text:

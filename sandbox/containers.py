@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sandbox import networks, seed
+from sandbox import networks, seed, user_namespace
 from sandbox.errors import SandboxError
 from sandbox.programs import run, succeeds
 
@@ -201,15 +201,14 @@ def _system_options() -> list[str]:
         return ["--ulimit", f"{name}={value}:{value}"]
 
     return [
-        *("--runtime", "runc", "--systemd", "always", "--stop-signal", "SIGRTMIN+3"),
+        *user_namespace.options(),
+        # systemd mounts /dev/shm, as large as on a server. podman's own is mounted on this machine, and at times still
+        # is when a container with a user namespace has been killed: it could not be removed then.
+        *("--systemd", "always", "--ipc", "none", "--stop-signal", "SIGRTMIN+3"),
         *("--stop-timeout", str(_STOP_SECONDS)),
         # podman's own default is more than this machine may allow, and then nothing starts.
         *limit("nofile", resource.RLIMIT_NOFILE, 65536),
         *limit("nproc", resource.RLIMIT_NPROC, 16384),
-        # sshd ends a login that it cannot write to the audit log, where the kernel has one.
-        *("--cap-add", "AUDIT_WRITE"),
-        # Reboot asked for inside ends with this status (debian12/): podman starts it again. Shut down, it stays down.
-        *("--restart", "on-failure"),
         # The console: a file with the container, not lines in this machine's journal.
         *("--log-driver", "k8s-file", "--log-opt", "max-size=1mb"),
     ]

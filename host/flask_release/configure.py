@@ -16,6 +16,8 @@ METRICS = "flask-metrics.service"
 UPKEEP = "flask-upkeep.service"
 _UNITS = "etc/systemd/system/"
 _SETTINGS = "etc/flask/host.json"
+# Files of which each is named that changed; a first run changes a hundred.
+_NAMED = 10
 
 
 def configure(host: Host, lock: Lock, folder: Path) -> None:
@@ -55,11 +57,17 @@ def configure(host: Host, lock: Lock, folder: Path) -> None:
         raise
     bundle.done(host, found)
     prune.prune_archives(host)
-    for name in difference.written:
-        say(f"wrote /{name}")
-    for name in difference.removed:
-        say(f"removed /{name}")
-    say(f"{len(difference.names)} of {len(found)} files changed")
+    _tell(difference, len(found))
+
+
+def _tell(difference: Difference, of: int) -> None:
+    """How many files changed; few by name."""
+    if len(difference.names) <= _NAMED:
+        for name in difference.written:
+            say(f"wrote /{name}")
+        for name in difference.removed:
+            say(f"removed /{name}")
+    say(f"{len(difference.names)} of {of} files changed")
 
 
 def take_back(host: Host) -> None:

@@ -19,6 +19,13 @@ _ERROR = re.compile(
     r"\b(error|exception|critical|fatal|traceback|segmentation fault|harakiri)\b|\w(Error|Exception)\b",
     re.IGNORECASE,
 )
+# What uWSGI says of a client that went in the middle, in words that look like the application's.
+_CLIENT_LEFT = re.compile(
+    r"^(OSError|IOError): write error$"
+    r"|^uwsgi_response_\w+\(\): (Broken pipe|Connection reset by peer)"
+    r"|^SIGPIPE: writing to a closed pipe"
+    r"|^\[uwsgi-body-read\] .*(Client closed connection|Connection reset by peer|Broken pipe)"
+)
 
 
 def errors(patient: Patient) -> List[Finding]:
@@ -34,11 +41,16 @@ def errors(patient: Patient) -> List[Finding]:
     if live:
         journal = systemd.journal(unit(live.slot), since, 2000)
         secrets = _secrets(patient.host, live.release)
-        lines = [_hidden(line, secrets) for line in journal.splitlines() if _ERROR.search(line)]
+        lines = [_hidden(line, secrets) for line in journal.splitlines() if is_error(line)]
         findings.append(
             _errors("application's errors", lines, f"`journalctl -u {unit(live.slot)}`, or ./ops logs")
         )
     return findings
+
+
+def is_error(line: str) -> bool:
+    """A line of the application's log tells of an error, and not of a client that left."""
+    return bool(_ERROR.search(line)) and not _CLIENT_LEFT.search(line.strip())
 
 
 def _errors(name: str, lines: List[str], remedy: str) -> Finding:

@@ -26,6 +26,9 @@ class Request(NamedTuple):
     commit: str
 
 
+NOTHING_TOLD = Request(None, "", "")
+
+
 def read_request() -> Request:
     """The JSON object on stdin: `{"env": {NAME: value}, "author": …, "commit": …}`; a terminal gives nothing.
 
@@ -34,7 +37,7 @@ def read_request() -> Request:
     """
     text = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()
     if not text.strip():
-        return Request(None, "", "")
+        return NOTHING_TOLD
     wanted = 'Give a JSON object such as {"env": {"NAME": "value"}} on stdin, or nothing.'
     try:
         value = json.loads(text)

@@ -23,7 +23,7 @@ from flask_release import (
 )
 from flask_release.archive import Archive
 from flask_release.host import Host
-from flask_release.identity import Request
+from flask_release.identity import NOTHING_TOLD, Request
 from flask_release.lock import Lock
 from flask_release.problem import REFUSED, Problem, say
 from flask_release.settings import Settings
@@ -68,7 +68,7 @@ def release(
         prepare(host, settings, lock, found, release_id, variables, request)
         return _activate(host, settings, lock, release_id)
 
-    facts = {"action": "release", "release": release_id, "author": request.author, "commit": request.commit}
+    facts = {"action": "release", "release": release_id, **origin(found.facts, request)}
     try:
         done = logged(host, lock, facts, began, work)
     except BaseException:
@@ -97,7 +97,8 @@ def restart(host: Host, settings: Settings, lock: Lock) -> Optional[Dict[str, An
         attempts = settings.check.attempts
         return activation.activate(host, settings, lock, live.release, attempts, settings.watch_seconds)
 
-    done = logged(host, lock, {"action": "restart", "release": live.release}, began, work)
+    facts = {"action": "restart", "release": live.release, **origin(releases.facts(host, live.release))}
+    done = logged(host, lock, facts, began, work)
     return result(live.release, done, began)
 
 
@@ -208,6 +209,14 @@ def logged(
     return done
 
 
+def origin(made: Dict[str, Any], request: Request = NOTHING_TOLD) -> Dict[str, str]:
+    """Who made a release and from which commit: what its release.json says, unless the caller knows better."""
+    return {
+        "author": request.author or str(made.get("author") or ""),
+        "commit": request.commit or str(made.get("commit") or ""),
+    }
+
+
 def result(release_id: str, done: activation.Activated, began: float) -> Dict[str, Any]:
     """What a run that switched prints."""
     return {
@@ -230,10 +239,7 @@ def _unpack(
     try:
         archive.unpack(found, part, str(host.instance))
         facts = dict(found.facts, release=release_id, venv=venv, made=time.time())
-        # What the archive says of itself, unless the caller knows better.
-        facts.update(
-            {name: told for name, told in (("author", request.author), ("commit", request.commit)) if told}
-        )
+        facts.update(origin(found.facts, request))
         web = procfile.read(part / "app").web
         if web:
             facts["module"], facts["callable"] = web

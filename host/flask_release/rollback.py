@@ -52,7 +52,8 @@ def rollback(
     def work() -> activation.Activated:
         return activation.activate(host, settings, lock, target.id, ATTEMPTS, 0.0)
 
-    done = release.logged(host, lock, {"action": "rollback", "release": target.id}, began, work)
+    facts = {"action": "rollback", "release": target.id, "author": target.author, "commit": target.commit}
+    done = release.logged(host, lock, facts, began, work)
     if live:
         releases.left_by_rollback(host, live.release)
         say(f"release {live.release} is marked bad")

@@ -23,6 +23,14 @@ ROOM = 256 << 20
 # The last pip that runs on Python 3.6; the one that came with it knows no wheels built since 2018.
 PIP_FOR_OLD_PYTHON = "pip==21.3.1"
 
+# What an installation of pip would leave; unpacked, it has no commands.
+_PIP_COMMANDS = ("pip", "pip3")
+_PIP_COMMAND = """#!{}
+import sys
+from pip._internal.cli.main import main
+sys.exit(main())
+"""
+
 _FACTS = """
 import json, sys, sysconfig
 try:
@@ -103,6 +111,9 @@ def _create(host: Host, settings: Settings, folder: Path) -> None:
         for wheel in wheels:
             with zipfile.ZipFile(str(wheel)) as packed:
                 packed.extractall(ran.output.strip())
+        for command in _PIP_COMMANDS:
+            text = _PIP_COMMAND.format(folder / "bin/python")
+            files.write(folder / "bin" / command, text.encode(), 0o755)
     if facts["old"] and not any(wheel.parent == host.wheels for wheel in wheels):
         pip.install(folder, "pip", PIP_FOR_OLD_PYTHON)
 

@@ -100,20 +100,30 @@ class Server:
         """End the shared connection: it would not notice that the server was switched off."""
         subprocess.run([*self._ssh, "-O", "exit", self._host], capture_output=True, check=False)
 
-    def archive(self, application: str, requirements: str | None = None) -> str:
-        """Put an application's release archive on the server; return where it is."""
+    def archive(
+        self, application: str, requirements: str | None = None, files: Mapping[str, str] | None = None
+    ) -> str:
+        """Put an application's release archive, with `files` beside its module, on the server; return where it is."""
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             source = Path(folder)
             (source / f"{MODULE}.py").write_text(application)
+            for name, text in (files or {}).items():
+                (source / name).write_text(text)
             (source / "requirements.txt").write_text(requirements or self.requirements)
             made = application_release(source, MODULE, "app").archive
         path = f"{_WAITING}/release-{made.digest}.tar.gz"
         self.must(f"mkdir -p {_WAITING} && cat > {path}", made.content)
         return path
 
-    def release(self, application: str, requirements: str | None = None, environment: str = "") -> Ran:
+    def release(
+        self,
+        application: str,
+        requirements: str | None = None,
+        environment: str = "",
+        files: Mapping[str, str] | None = None,
+    ) -> Ran:
         """Release an application; `environment` are assignments of the shell's."""
-        archive = self.archive(application, requirements)
+        archive = self.archive(application, requirements, files)
         return self.run(f"{environment} {TOOL} release {archive}", NO_VARIABLES)
 
     def start_struck(
@@ -157,22 +167,14 @@ class Server:
 
         `options` are of the tmpfs: "size=32m", "nr_inodes=100".
         """
-        # The server itself may not mount anything.
-        inside = [
-            "nsenter",
-            "--mount",
-            "--target",
-            _podman("inspect", "-f", "{{.State.Pid}}", self.container),
-        ]
-        script = (
+        self.must(
             f"mkdir -p /mnt/small && mount -t tmpfs -o mode=0755,{options} small /mnt/small"
-            f" && cp -a {folder}/. /mnt/small && mount --move /mnt/small {folder}"
+            f" && cp -a {folder}/. /mnt/small && mount --bind /mnt/small {folder} && umount /mnt/small"
         )
-        subprocess.run([*inside, "sh", "-c", script], check=True)
         try:
             yield
         finally:
-            subprocess.run([*inside, "umount", folder], check=True)
+            self.must(f"umount {folder}")
 
     def cut_the_power(self) -> None:
         """Switch the server off and on again."""

@@ -66,7 +66,7 @@ def test_a_broken_application_is_refused_with_its_traceback_and_the_old_one_serv
     deployed.edit("app/app.py", "app = create_app()", "app = create_app()\nraise LookupError('not today')")
     run = deployed.ops("up", STACK)
     assert run.status == 1
-    assert "LookupError: not today" in run.text
+    assert run.text.count("LookupError: not today") == 1
     assert "app.py" in run.text
     assert deployed.get("/healthz").json()["release"] == release
     deployed.edit("app/app.py", "\nraise LookupError('not today')", "")
@@ -112,6 +112,24 @@ def test_the_security_group_is_enforced_and_a_changed_rule_acts_at_once(deployed
     deployed.configure(webCidrs=None)
     deployed.up()
     assert reachable(address, 80)
+
+
+@pytest.mark.parametrize(
+    ("command", "printed"),
+    [
+        (("pip", "list"), "Flask "),
+        (("python", "-m", "pip", "list"), "Flask "),
+        (("flask", "--version"), "Flask "),
+        (("flask routes && echo $FLASK_SLOT of $(id -un)",), " of flask"),
+        (("python", "-c", "import app; print(app.__file__)"), "/srv/flask/releases/"),
+    ],
+)
+def test_a_command_runs_inside_the_release(
+    deployed: Deployment, command: tuple[str, ...], printed: str
+) -> None:
+    run = deployed.ops("run", STACK, "--", *command)
+    assert run.status == 0, run.text
+    assert printed in run.text
 
 
 def test_status_says_what_serves(deployed: Deployment) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -198,3 +199,64 @@ def _statuses(host: Host) -> Counter[int]:
 
 def _cores(host: Host) -> list[dict[str, Any]]:
     return [core for worker in stats(host)["workers"] for core in worker["cores"]]
+
+
+# Each answer is larger than what a socket holds, so that uWSGI is still writing when its reader goes.
+LEFT = """
+import io, time
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/read":
+        environ["wsgi.input"].read()
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    if path == "/failing":
+        raise LookupError("of its own")
+    if path == "/write":
+        for _ in range(50):
+            write(b"x" * 200000)
+    if path == "/file":
+        return environ["wsgi.file_wrapper"](io.BytesIO(b"x" * 10000000))
+    if path == "/once":
+        return [b"x" * 10000000]
+    return (b"x" * 200000 for _ in range(50))
+"""
+
+
+def test_a_reader_who_left_is_no_error(host: Host) -> None:
+    is_error = module("doctor_errors").is_error
+    with rig.uwsgi(host, LEFT):
+        for path in ("/stream", "/write", "/file", "/once"):
+            with asking(host, path) as connection:
+                assert connection.recv(100)
+        with asking(host, "/read", length=100000):
+            pass
+        with asking(host, "/failing") as connection:
+            while connection.recv(65536):
+                pass
+        rig.until(lambda: stats_of_requests(host) == 6, lambda: rig.output(host, "uwsgi"))
+    lines = [line for line in rig.output(host, "uwsgi").splitlines() if is_error(line)]
+    assert [line for line in lines if "LookupError" not in line] == ["Traceback (most recent call last):"]
+    assert lines[-1] == "LookupError: of its own"
+
+
+def asking(host: Host, path: str, length: int = 0) -> socket.socket:
+    """A connection on which a slot was asked for `path`; of a body of `length` bytes, none is sent."""
+    variables = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "REQUEST_URI": path, "QUERY_STRING": ""}
+    variables |= {
+        "SERVER_NAME": "x",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_LENGTH": str(length),
+    }
+    block = b"".join(
+        struct.pack("<H", len(part)) + part for pair in variables.items() for part in map(str.encode, pair)
+    )
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(host.socket)
+    connection.sendall(struct.pack("<BHB", 0, len(block), 0) + block)
+    return connection
+
+
+def stats_of_requests(host: Host) -> int:
+    return sum(int(worker["requests"]) for worker in stats(host)["workers"])

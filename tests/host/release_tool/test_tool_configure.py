@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -250,3 +251,12 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def test_many_files_are_counted_and_few_are_named(host: FakeHost) -> None:
+    many = {f"etc/nginx/flask/{number}.conf": "" for number in range(20)}
+    first = host.run("configure", str(host.bundle("one", many)))
+    assert "wrote" not in first.err
+    assert re.search(r"^(\d+) of \1 files changed$", first.err, re.MULTILINE)
+    second = host.run("configure", str(host.bundle("two", {**many, "etc/nginx/flask/0.conf": "# changed\n"})))
+    assert "wrote /etc/nginx/flask/0.conf\n1 of " in second.err

@@ -125,6 +125,27 @@ def test_traffic_that_goes_elsewhere(host: FakeHost) -> None:
     assert (code, found["traffic"][0]["found"]) == (1, "goes nowhere")
 
 
+def test_a_client_that_left_is_no_error_of_the_application(host: FakeHost) -> None:
+    """In uWSGI's words, also those of one that was started before it was told to say nothing of it."""
+    prepared(host)
+    (host.root / "fake/journal/flask-app@a.service").write_text(
+        "OSError: write error\n"
+        "IOError: write error\n"
+        "uwsgi_response_write_body_do(): Broken pipe [core/writer.c line 341] during GET /error (10.0.0.9)\n"
+        "uwsgi_response_sendfile_do(): Connection reset by peer [core/writer.c line 645] during GET /error (10.0.0.9)\n"
+        "SIGPIPE: writing to a closed pipe/socket/fd (probably the client disconnected) on request /error (ip x) !!!\n"
+        "[uwsgi-body-read] Error reading 65536 bytes. Content-Length: 9 consumed: 0 left: 9"
+        " message: Client closed connection\n"
+    )
+    _, found = examine(host)
+    assert found["application's errors"][0]["found"] == "none in a day"
+    (host.root / "fake/journal/flask-app@a.service").write_text(
+        "OSError: [Errno 30] Read-only file system: 'x'\n"
+    )
+    _, found = examine(host)
+    assert found["application's errors"][0]["found"].startswith("1 in a day")
+
+
 def test_last_errors_without_what_is_secret_in_them(host: FakeHost) -> None:
     prepared(host)
     now = time.strftime("%Y/%m/%d %H:%M:%S")

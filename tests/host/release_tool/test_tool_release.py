@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import stat
+from typing import Any
 
 from .fake_host import FACTORY, FakeHost, free_pair
 
@@ -163,6 +164,27 @@ def test_log_tells_who_what_and_how_long(host: FakeHost) -> None:
     assert (first["author"], first["commit"]) == ("Ann", "c0ffee")
     assert first["seconds"] > 0
     assert (second["outcome"], second["previous"]) == ("failed", one)
+
+
+def test_log_tells_what_the_archive_says_of_its_making(host: FakeHost) -> None:
+    """As a stack releases: with nothing but the variables on stdin."""
+    made: dict[str, Any] = {"author": "Ann", "commit": "c0ffee012345+"}
+    host.run("configure", str(host.bundle("one", {})))
+    one = host.release(host.archive("one", **made)).result["release"]
+    host.release(host.archive("two", "raise SystemError('no')", author="Bo", commit="badbad"))
+    host.run("configure", str(host.bundle("two", {"etc/flask/uwsgi/slot.ini": "[uwsgi]\nprocesses = 3\n"})))
+    host.release(host.archive("three", author="Cy", commit="33"))
+    host.run("rollback")
+    origins = [(line["action"], line["outcome"], line["author"], line["commit"]) for line in host.log()]
+    assert origins == [
+        ("release", "live", "Ann", "c0ffee012345+"),
+        ("release", "failed", "Bo", "badbad"),
+        ("restart", "live", "Ann", "c0ffee012345+"),
+        ("release", "live", "Cy", "33"),
+        ("rollback", "live", "Ann", "c0ffee012345+"),
+    ]
+    listed = {row["id"]: row for row in json.loads(host.run("releases", "--json").out)}
+    assert (listed[one]["author"], listed[one]["commit"]) == ("Ann", "c0ffee012345+")
 
 
 def test_tcp_slots_take_neighbouring_ports(host: FakeHost) -> None:
