@@ -176,7 +176,7 @@ def versions(patient: Patient) -> List[Finding]:
         "kernel " + platform.release(),
         "nginx " + (_first(r"nginx/(\S+)", ["nginx", "-v"]) or str(ready.get("nginx", "unknown"))),
         "Python " + platform.python_version(),
-        "uWSGI " + (_first(r"wsgi-([\d.]+)", None, str(ready.get("uwsgi", ""))) or "unknown"),
+        "uWSGI " + (_first(r"(?i)wsgi-([\d.]+)", None, str(ready.get("uwsgi", ""))) or "unknown"),
         "tool " + tool_digest(host),
     ]
     findings = [Finding("versions", OK, ", ".join(found))]
