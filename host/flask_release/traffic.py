@@ -191,7 +191,7 @@ def _upstream_address(host: Host) -> Optional[str]:
 
 def _text(path: Path) -> Optional[str]:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError:
         return None
 
