@@ -35,11 +35,12 @@ _FILES: dict[LogKind, tuple[str, ...]] = {
 }
 
 
-# Makes the arguments of journalctl: what each unit wrote and what systemd said of it, by name, and by identifier as well:
-# journald of CentOS 7 forgets the unit of a process that has ended. Which workers there are, only the server knows.
+# Makes the arguments of journalctl: what each unit wrote and what systemd said of it, by name, and by identifier as
+# well: journald of CentOS 7 forgets the unit of a process that has ended. Which workers there are, the server knows.
 _MATCHES = """
 set --
-names=$({{ ls /etc/systemd/system | sed -n 's/\\.service$//p'; journalctl -q -F SYSLOG_IDENTIFIER; }} 2>/dev/null | sort -u)
+units=$(ls /etc/systemd/system | sed -n 's/\\.service$//p')
+names=$({{ echo "$units"; journalctl -q -F SYSLOG_IDENTIFIER; }} | sort -u)
 for name in {known} $names; do
     unit=$name.service
     case $name in flask-app-[ab]) unit=flask-app@${{name#flask-app-}}.service ;; esac

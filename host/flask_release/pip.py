@@ -70,7 +70,7 @@ _CAUSES = (
 _CHOICE = re.compile(r"satisfies the requirement (\S+).*\(from versions: ([^)]*)\)")
 # The last Python whose pip is too old to say that it leaves versions out: CentOS 7's own.
 _SILENT = (3, 6)
-_NEWER = "; or set `python: standalone`, which has a newer Python and takes a new server"
+_NEWER = "; `python: standalone` has a newer Python, on a new server"
 
 
 def install(venv: Path, what: str, *arguments: str) -> None:
