@@ -160,7 +160,11 @@ def index(folder: Path) -> None:
 
 def _run(command: list[str], **environment: str) -> str:
     done = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        [program(command[0]), *command[1:]],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
