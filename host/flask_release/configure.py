@@ -50,9 +50,7 @@ def configure(host: Host, lock: Lock, folder: Path) -> None:
         processes.follow(host)
         _around(host, found, difference)
     except BaseException as error:
-        if not ran:
-            _put_down_nginx(host)
-        _undo(host, new, lock, tested)
+        _undo(host, new, lock, tested, ran)
         if isinstance(error, Problem):
             error.text += " The host's files are as they were before."
         raise
@@ -168,7 +166,13 @@ def _old_settings(host: Host, new: Settings) -> Settings:
         return new
 
 
-def _undo(host: Host, new: Settings, lock: Lock, reload: bool) -> None:
+def _undo(host: Host, new: Settings, lock: Lock, reload: bool, ran: bool) -> None:
+    """Take the old files back; `reload` nginx, which `ran` before, or put it down."""
+    if not ran:
+        try:
+            _put_down_nginx(host)
+        except Problem as problem:
+            say(f"warning: {problem.text}")
     names = bundle.restore(host)
     try:
         _after_restore(names, reload)

@@ -58,19 +58,9 @@ def image() -> str:
         digest.update(f"{file.relative_to(IMAGE)}\n".encode() + file.read_bytes())
     name = f"localhost/flask-test-centos7:{digest.hexdigest()[:12]}"
     if subprocess.run(["podman", "image", "exists", name], check=False).returncode != 0:
-        build = [
-            "podman",
-            "build",
-            "--quiet",
-            "--runtime",
-            "runc",
-            "--pull=never",
-            "--build-arg",
-            f"BASE={base}",
-        ]
-        done = subprocess.run(
-            [*build, "--tag", name, str(IMAGE)], capture_output=True, text=True, check=False
-        )
+        build = ["podman", "build", "--quiet", "--runtime", "runc", "--pull=never", "--layers=false"]
+        named = ["--build-arg", f"BASE={base}", "--tag", name]
+        done = subprocess.run([*build, *named, str(IMAGE)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     return name
 
