@@ -153,10 +153,14 @@ def _put_down_nginx(host: Host) -> None:
     welcome page is no answer to give: on a host that was never configured it does not start at boot either, as the
     bootstrap left it.
     """
-    units.systemctl("stop", NGINX)
-    if not host.installed.exists():
-        units.systemctl("disable", NGINX)
-    units.systemctl("reset-failed", NGINX)
+    try:
+        units.systemctl("stop", NGINX)
+        if not host.installed.exists():
+            units.systemctl("disable", NGINX)
+        units.systemctl("reset-failed", NGINX)
+    except Problem as problem:
+        # The files are taken back all the same.
+        say(f"warning: {problem.text}")
 
 
 def _old_settings(host: Host, new: Settings) -> Settings:
@@ -169,10 +173,7 @@ def _old_settings(host: Host, new: Settings) -> Settings:
 def _undo(host: Host, new: Settings, lock: Lock, reload: bool, ran: bool) -> None:
     """Take the old files back; `reload` nginx, which `ran` before, or put it down."""
     if not ran:
-        try:
-            _put_down_nginx(host)
-        except Problem as problem:
-            say(f"warning: {problem.text}")
+        _put_down_nginx(host)
     names = bundle.restore(host)
     try:
         _after_restore(names, reload)

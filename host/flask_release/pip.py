@@ -1,6 +1,7 @@
 """pip in an environment, and what its failures mean."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Dict, Tuple
 
@@ -139,6 +140,10 @@ def _environment() -> Dict[str, str]:
 
 
 def _python(venv: Path) -> Tuple[int, int]:
+    """The environment's Python; where it does not tell, this tool's, which is the same but for a setting of its own."""
     asked = [str(venv / "bin/python"), "-I", "-c", "import sys; print(*sys.version_info[:2])"]
-    major, minor = run(asked).output.split()
-    return int(major), int(minor)
+    try:
+        major, minor = run(asked).output.split()
+        return int(major), int(minor)
+    except (Problem, ValueError):
+        return sys.version_info[:2]
