@@ -18,6 +18,8 @@ DEV := .venv/.dev
 SANDBOX_PACKAGES := podman runc netavark iptables nftables mmdebstrap openssh-client ca-certificates
 # The programs that read what the project renders, and check it.
 CHECKER_PACKAGES := nginx cloud-init systemd logrotate openssl git
+# CentOS 7's packages as its tests have them: built, signed, and put into repositories.
+ARCHIVE_PACKAGES := createrepo-c rpm gpg gpg-agent
 # The load of the HTTP bench, and the judge of a whole server.
 BENCH_PACKAGES := wrk nginx lynis
 
@@ -51,7 +53,7 @@ down: $(RUNTIME) ## take the local stack down
 	$(ROOT) ./ops destroy local --yes
 
 .PHONY: test
-test: $(DEV) checker-packages sandbox-packages ## everything: linters, types, unit, host and end-to-end tests
+test: $(DEV) checker-packages sandbox-packages archive-packages ## everything: linters, types, unit, host and end-to-end tests
 	@$(MAKE) --jobs=3 --output-sync=target lint scores-tools
 	$(APP_TESTS)
 	$(ROOT) $(PYTEST) $(PARALLEL) tests
@@ -105,12 +107,15 @@ lock: ## resolve all dependencies again into the lock files
 COMPILE := .cache/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: sandbox-packages checker-packages
+.PHONY: sandbox-packages checker-packages archive-packages
 sandbox-packages:
 	@bash setup/packages.sh $(SANDBOX_PACKAGES)
 
 checker-packages:
 	@bash setup/packages.sh $(CHECKER_PACKAGES)
+
+archive-packages:
+	@bash setup/packages.sh $(ARCHIVE_PACKAGES)
 
 .PHONY: scores-tools
 scores-tools: $(SCORES) $(OBSERVATORY)

@@ -20,11 +20,11 @@ class LogKind(StrEnum):
     BOOT = "boot"
 
 
-# Of the journal, and files beside it.
-_UNITS: dict[LogKind, tuple[str, ...]] = {
-    LogKind.APP: ("flask-app@a.service", "flask-app@b.service", "flask-worker-*", "flask-cron-*"),
+# Of the journal, by identifiers of units (shell patterns), and files beside it.
+_IDENTIFIERS: dict[LogKind, tuple[str, ...]] = {
+    LogKind.APP: ("flask-app-a", "flask-app-b", "flask-worker-*", "flask-cron-*"),
     LogKind.WEB: (),
-    LogKind.RELEASE: ("flask-boot.service", "flask-certificate.service"),
+    LogKind.RELEASE: ("flask-boot", "flask-certificate"),
     LogKind.BOOT: (),
 }
 _FILES: dict[LogKind, tuple[str, ...]] = {
@@ -35,24 +35,43 @@ _FILES: dict[LogKind, tuple[str, ...]] = {
 }
 
 
+# Makes the arguments of journalctl: what each unit wrote and what systemd said of it, by name, and by identifier as
+# well: journald of CentOS 7 forgets the unit of a process that has ended. Which workers there are, the server knows.
+_MATCHES = """
+set --
+units=$(ls /etc/systemd/system | sed -n 's/\\.service$//p')
+names=$({{ echo "$units"; journalctl -q -F SYSLOG_IDENTIFIER; }} | sort -u)
+for name in {known} $names; do
+    unit=$name.service
+    case $name in flask-app-[ab]) unit=flask-app@${{name#flask-app-}}.service ;; esac
+    case $name in {patterns})
+        set -- "$@" + SYSLOG_IDENTIFIER="$name" + _SYSTEMD_UNIT="$unit" + _PID=1 UNIT="$unit" ;;
+    esac
+done
+shift
+"""
+
+
 def script(kind: LogKind, lines: int, *, follow: bool) -> str:
     """Return what the server runs: the last lines of each log, and with `follow` all that comes.
 
     What follows is ended by the end of its standard input: however this side goes, it leaves nothing behind there.
     """
     commands = []
-    if _UNITS[kind]:
-        units = [part for unit in _UNITS[kind] for part in ("-u", unit)]
-        journal = ["journalctl", "--no-pager", "-q", "-o", "short-iso", "-n", str(lines), *units]
-        commands.append(shlex.join([*journal, *(["-f"] if follow else [])]))
+    matches = ""
+    if _IDENTIFIERS[kind]:
+        known = [name for name in _IDENTIFIERS[kind] if "*" not in name]
+        matches = _MATCHES.format(known=" ".join(known), patterns="|".join(_IDENTIFIERS[kind]))
+        journal = ["journalctl", "--no-pager", "-q", "-o", "short-iso", "-n", str(lines)]
+        commands.append(shlex.join([*journal, *(["-f"] if follow else [])]) + ' "$@"')
     if _FILES[kind]:
         tail = ["tail", *(["-F"] if follow else []), "-n", str(lines), *_FILES[kind]]
         # One that is not there yet is waited for; that it is not is no news.
         commands.append(shlex.join(tail) + " 2>/dev/null")
     if not follow:
-        return "; ".join(commands) + "; true"
+        return matches + "; ".join(commands) + "; true"
     started = " ".join(f'{command} & running="$running $!";' for command in commands)
-    return f"running=; {started} cat >/dev/null; kill $running"
+    return f"{matches}running=; {started} cat >/dev/null; kill $running"
 
 
 def show(stack: Stack, kind: LogKind, lines: int, *, follow: bool) -> int:

@@ -184,9 +184,10 @@ provide_system_python() {
   build_requirements >"$build/tools.txt"
   echo 'uWSGI==2.0.31 --hash=sha256:e8f8b350ccc106ff93a65247b9136f529c14bf96b936ac5b264c6ff9d0c76257' >"$build/uwsgi.txt"
   retry 3 "$build/bin/python" -m pip install --quiet --require-hashes --requirement "$build/tools.txt" ||
-    fail "pip could not install the tools to build uWSGI with; see the log above"
-  # What the server's uWSGI has no use for: XML configuration, and TLS, which ends at nginx.
-  UWSGI_PROFILE_OVERRIDE='xml=no;ssl=no' retry 2 "$build/bin/python" -m pip wheel --quiet --no-deps --no-cache-dir \
+    fail "pip could not install the tools to build uWSGI with; see the log above. Unless index-url in /etc/pip.conf, or PIP_INDEX_URL in /etc/environment, names an index, pip 9 asks the public one by an old host name, which may not answer any more: set one of them in the image"
+  # What the server's uWSGI has no use for: XML configuration, and TLS, which ends at nginx. Only the word false turns
+  # one off: uWSGI takes any other, such as no, for a demand, and its headers are not there.
+  UWSGI_PROFILE_OVERRIDE='xml=false;ssl=false' retry 2 "$build/bin/python" -m pip wheel --quiet --no-deps --no-cache-dir \
     --require-hashes --requirement "$build/uwsgi.txt" --wheel-dir "$wheels.new" ||
     fail "uWSGI could not be built; see the log above"
   # The applications' environments get the newer pip too.

@@ -116,6 +116,11 @@ def done(host: Host, bundle: Dict[str, File]) -> None:
         files.write_json(host.installed, listed)
 
 
+def unfinished(host: Host) -> bool:
+    """An `install` was begun and neither done nor taken back."""
+    return isinstance(files.read_json(host.undo / _LIST), dict)
+
+
 def restore(host: Host) -> List[str]:
     """Take the old files back, if an unfinished `install` is found.
 

@@ -35,6 +35,7 @@ def configure(host: Host, lock: Lock, folder: Path) -> None:
     # By the settings that the host runs on: with the new ones, traffic could be sent to where nothing listens yet.
     repair.repair(host, _old_settings(host, new), lock)
     difference = bundle.compare(host, found, new.service_user)
+    ran = units.state(NGINX).runs
     lock.step("install files")
     if difference.names:
         bundle.install(host, found, difference, new.service_user)
@@ -51,7 +52,7 @@ def configure(host: Host, lock: Lock, folder: Path) -> None:
         processes.follow(host)
         _around(host, found, difference)
     except BaseException as error:
-        _undo(host, new, lock, tested)
+        _undo(host, new, lock, tested, ran)
         if isinstance(error, Problem):
             error.text += " The host's files are as they were before."
         raise
@@ -72,6 +73,8 @@ def _tell(difference: Difference, of: int) -> None:
 
 def take_back(host: Host) -> None:
     """Finish a `configure` that was killed, by taking the old files back."""
+    if bundle.unfinished(host) and not host.installed.exists():
+        _put_down_nginx(host)
     names = bundle.restore(host)
     if names:
         say(f"a configure before this one did not end: {len(names)} files taken back")
@@ -98,7 +101,8 @@ def _system(host: Host, difference: Difference) -> None:
 
 
 def _nginx(host: Host, difference: Difference) -> None:
-    if not units.state(NGINX).runs:
+    state = units.state(NGINX)
+    if not state.runs or state.failed:
         units.must("start", NGINX)
         return
     if difference.touches(_UNITS + "nginx.service.d/"):
@@ -150,6 +154,23 @@ def _around(host: Host, found: Dict[str, File], difference: Difference) -> None:
                 say("warning: `systemctl {}` failed: {}".format(" ".join(command), ran.last(3)))
 
 
+def _put_down_nginx(host: Host) -> None:
+    """Stop nginx, which did not run before, while our files are still there.
+
+    systemd tries again and again to start it. Once our files are gone it would come up with the distribution's, whose
+    welcome page is no answer to give: on a host that was never configured it does not start at boot either, as the
+    bootstrap left it.
+    """
+    try:
+        units.systemctl("stop", NGINX)
+        if not host.installed.exists():
+            units.systemctl("disable", NGINX)
+        units.systemctl("reset-failed", NGINX)
+    except Problem as problem:
+        # The files are taken back all the same.
+        say(f"warning: {problem.text}")
+
+
 def _old_settings(host: Host, new: Settings) -> Settings:
     try:
         return settings.load(host)
@@ -157,7 +178,10 @@ def _old_settings(host: Host, new: Settings) -> Settings:
         return new
 
 
-def _undo(host: Host, new: Settings, lock: Lock, reload: bool) -> None:
+def _undo(host: Host, new: Settings, lock: Lock, reload: bool, ran: bool) -> None:
+    """Take the old files back; `reload` nginx, which `ran` before, or put it down."""
+    if not ran:
+        _put_down_nginx(host)
     names = bundle.restore(host)
     try:
         _after_restore(names, reload)

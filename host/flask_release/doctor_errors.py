@@ -9,7 +9,7 @@ from typing import List
 from flask_release import launcher, slots
 from flask_release import units as systemd
 from flask_release.finding import OK, WARN, Finding, Patient
-from flask_release.host import Host, unit
+from flask_release.host import Host, identifier, unit
 from flask_release.problem import Problem
 
 _ERRORS_SINCE = 24 * 3600
@@ -43,7 +43,9 @@ def errors(patient: Patient) -> List[Finding]:
         secrets = _secrets(patient.host, live.release)
         lines = [_hidden(line, secrets) for line in journal.splitlines() if is_error(line)]
         findings.append(
-            _errors("application's errors", lines, f"`journalctl -u {unit(live.slot)}`, or ./ops logs")
+            _errors(
+                "application's errors", lines, f"`journalctl -t {identifier(unit(live.slot))}`, or ./ops logs"
+            )
         )
     return findings
 

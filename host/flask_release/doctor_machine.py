@@ -33,7 +33,7 @@ def certificate(patient: Patient) -> List[Finding]:
     live = host.root / "etc/flask/tls/live"
     own = told.get("mode") == "own"
     remedy = "set certificate and certificateKey to new ones, ./ops up" if own else (
-        "`flask-certificate renew`; `journalctl -u flask-certificate` tells why it was not renewed"
+        "`flask-certificate renew`; `journalctl -t flask-certificate` tells why it was not renewed"
     )  # fmt: skip
     if not (live / "fullchain.pem").exists() or os.readlink(str(live)) == "placeholder":
         return [Finding("certificate", BAD, "none yet: the site is on http", remedy)]
@@ -176,7 +176,7 @@ def versions(patient: Patient) -> List[Finding]:
         "kernel " + platform.release(),
         "nginx " + (_first(r"nginx/(\S+)", ["nginx", "-v"]) or str(ready.get("nginx", "unknown"))),
         "Python " + platform.python_version(),
-        "uWSGI " + (_first(r"wsgi-([\d.]+)", None, str(ready.get("uwsgi", ""))) or "unknown"),
+        "uWSGI " + (_first(r"(?i)wsgi-([\d.]+)", None, str(ready.get("uwsgi", ""))) or "unknown"),
         "tool " + tool_digest(host),
     ]
     findings = [Finding("versions", OK, ", ".join(found))]

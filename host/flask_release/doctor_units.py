@@ -5,7 +5,7 @@ from typing import Iterator, List, NamedTuple, Optional
 from flask_release import files, lock, slots, standby
 from flask_release import units as systemd
 from flask_release.finding import BAD, OK, WARN, Finding, Patient
-from flask_release.host import SLOTS, Host, unit
+from flask_release.host import SLOTS, Host, identifier, unit
 from flask_release.process import run
 
 
@@ -44,7 +44,7 @@ def units(patient: Patient) -> List[Finding]:
             "flask-boot.service",
             BAD if failed else OK,
             boot.words,
-            "`journalctl -u flask-boot`, then `systemctl restart flask-boot`" if failed else "",
+            "`journalctl -t flask-boot`, then `systemctl restart flask-boot`" if failed else "",
         )
     )
     mine = {"nginx.service", "flask-boot.service", *map(unit, SLOTS)}
@@ -54,9 +54,7 @@ def units(patient: Patient) -> List[Finding]:
         mine.add(path.name)
         text = files.read_text(path)
         if "[Install]" in text and "Type=oneshot" not in text:
-            findings.append(
-                _must_run(path.name, f"`journalctl -u {path.name}`, `systemctl start {path.name}`")
-            )
+            findings.append(_must_run(path.name, f"{_journal(path.name)}, `systemctl start {path.name}`"))
         else:
             findings.append(_job(path.name))
     foreign = sorted(set(_failed()) - mine)
@@ -82,9 +80,7 @@ def _slot(host: Host, slot: str, live: Optional[str], at_work: bool) -> Finding:
     if slot == live:
         if found.active == "active":
             return Finding(name, OK, f"{found.words}, live")
-        return Finding(
-            name, BAD, f"{found.words}, and it is live", f"`journalctl -u {name}`, `flask-release boot`"
-        )
+        return Finding(name, BAD, f"{found.words}, and it is live", f"{_journal(name)}, `flask-release boot`")
     if found.active == "active" and standby.sleeps(host, slot):
         return Finding(name, OK, f"asleep with {slots.occupant(host, slot)}, ready for a rollback")
     if found.active == "active" and not at_work:
@@ -108,8 +104,13 @@ def _must_run(name: str, remedy: str) -> Finding:
 def _job(name: str) -> Finding:
     found = describe(name)
     if found.active == "failed":
-        return Finding(name, WARN, found.words, f"`journalctl -u {name}`")
+        return Finding(name, WARN, found.words, _journal(name))
     return Finding(name, OK, found.words)
+
+
+def _journal(name: str) -> str:
+    """The command that shows what a service, or the service of a timer, wrote."""
+    return f"`journalctl -t {identifier(name)}`"
 
 
 def _failed() -> Iterator[str]:

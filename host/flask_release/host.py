@@ -204,3 +204,8 @@ class Host(NamedTuple):
 def unit(slot: str) -> str:
     """The slot's systemd unit."""
     return f"flask-app@{slot}.service"
+
+
+def identifier(name: str) -> str:
+    """What marks the lines of a unit of ours in the journal: SyslogIdentifier= in it, flask-app-a for slot a's."""
+    return name.rpartition(".")[0].replace("@", "-")

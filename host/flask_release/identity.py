@@ -35,12 +35,12 @@ def read_request() -> Request:
     Raises:
         Problem: stdin holds something else. Its text is never repeated: it may be a secret.
     """
-    text = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()
-    if not text.strip():
+    given = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
+    if not given.strip():
         return NOTHING_TOLD
     wanted = 'Give a JSON object such as {"env": {"NAME": "value"}} on stdin, or nothing.'
     try:
-        value = json.loads(text)
+        value = json.loads(given.decode())
     except ValueError:
         raise Problem("Stdin holds no JSON. " + wanted)
     if not isinstance(value, dict):

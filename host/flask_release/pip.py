@@ -1,14 +1,17 @@
 """pip in an environment, and what its failures mean."""
 
 import re
+import sys
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Tuple
 
 from flask_release.problem import Problem
-from flask_release.process import Ran, run, system_environment
+from flask_release.process import run, system_environment
 
 SECONDS = 1200
 
+# What pip says last of all where it finds no version to install.
+_NONE_FITS = r"No matching distribution found|Could not find a version"
 # In pip's own words, most telling first: an index that cannot be reached also ends in "No matching distribution".
 _CAUSES = (
     (
@@ -41,21 +44,18 @@ _CAUSES = (
         ),
     ),
     (
-        r"Requires-Python|requires a different Python",
-        "a requirement does not support this Python. Choose versions that do, or another Python for the server",
+        r"requires a different Python",
+        "a requirement is not for Python {python}, which this server runs. Choose a version that is{newer}",
     ),
     (
         # Where pip.conf has `retries = 0`, pip says the same of an index that is down.
         r"\(from versions: none\)",
         (
-            "the package index has no version at all of a requirement. Its name in requirements.txt is wrong, or the"
-            " index did not answer (`index-url` in /etc/pip.conf)"
+            "the package index has no version at all of a requirement{for_old}. Its name in requirements.txt is wrong,"
+            " or the index did not answer (`index-url` in /etc/pip.conf){newer}"
         ),
     ),
-    (
-        r"No matching distribution found|Could not find a version",
-        "a requirement does not exist in this version. Correct requirements.txt",
-    ),
+    (_NONE_FITS, "a requirement does not exist in this version. Correct requirements.txt"),
     (
         r"Invalid requirement|InvalidRequirement",
         "requirements.txt has a line that is no requirement. Correct it",
@@ -65,6 +65,13 @@ _CAUSES = (
         "a requirement has no ready-made wheel for this system and could not be built. Choose a version that has one",
     ),
 )
+
+
+# The requirement, and the versions that pip has to choose from.
+_CHOICE = re.compile(r"satisfies the requirement (\S+).*\(from versions: ([^)]*)\)")
+# The last Python whose pip is too old to say that it leaves versions out: CentOS 7's own.
+_SILENT = (3, 6)
+_NEWER = "; `python: standalone` has a newer Python, on a new server"
 
 
 def install(venv: Path, what: str, *arguments: str) -> None:
@@ -89,7 +96,39 @@ def install(venv: Path, what: str, *arguments: str) -> None:
     ]
     ran = run([*command, *arguments], env=_environment(), timeout=SECONDS, background=True)
     if ran.code != 0:
-        raise Problem(f"Installing {what} failed: {_cause(ran)}.", ran.last(25))
+        why = cause(ran.output, _python(venv)) or (
+            f"pip ended with {ran.code}; its last lines tell why. Correct requirements.txt and run this again"
+        )
+        raise Problem(f"Installing {what} failed: {why}.", ran.last(25))
+
+
+def cause(output: str, python: Tuple[int, int]) -> str:
+    """Why pip failed and what to do, from what it printed and its Python's version; empty where it is not known."""
+    old = python <= _SILENT
+    version = "{}.{}".format(*python)
+    for pattern, words in _CAUSES:
+        if re.search(pattern, output):
+            other = _for_another_python(output, version, old) if pattern == _NONE_FITS else ""
+            for_old = f" for Python {version}" if old else ""
+            return other or words.format(python=version, for_old=for_old, newer=_NEWER if old else "")
+    return ""
+
+
+def _for_another_python(output: str, version: str, old: bool) -> str:
+    """What to say of a version that is there, or may be, and not for this Python."""
+    found = _CHOICE.search(output)
+    if not found:
+        return ""
+    requirement, known = found.groups()
+    if old:
+        return (
+            f"{requirement} is not there for Python {version}, which this server runs; the newest that is:"
+            f" {known.rpartition(', ')[2]}. Choose a version that is{_NEWER}"
+        )
+    wanted = re.escape(requirement.partition("==")[2])
+    if wanted and re.search(rf"[:;] {wanted} Requires-Python", output):
+        return f"{requirement} is not for Python {version}, which this server runs. Choose a version that is"
+    return ""
 
 
 def _environment() -> Dict[str, str]:
@@ -100,8 +139,11 @@ def _environment() -> Dict[str, str]:
     return environment
 
 
-def _cause(ran: Ran) -> str:
-    for pattern, words in _CAUSES:
-        if re.search(pattern, ran.output):
-            return words
-    return f"pip ended with {ran.code}; its last lines tell why. Correct requirements.txt and run this again"
+def _python(venv: Path) -> Tuple[int, int]:
+    """The environment's Python; where it does not tell, this tool's, which is the same but for a setting of its own."""
+    asked = [str(venv / "bin/python"), "-I", "-c", "import sys; print(*sys.version_info[:2])"]
+    try:
+        major, minor = run(asked).output.split()
+        return int(major), int(minor)
+    except (Problem, ValueError):
+        return sys.version_info[:2]

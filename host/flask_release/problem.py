@@ -36,7 +36,8 @@ def answer(text: str) -> None:
 
 def _write(stream: TextIO, line: str) -> None:
     try:
-        stream.write(line + "\n")
+        # Bytes: what cannot be written in UTF-8, such as a file's name that is none, is written as an escape.
+        stream.buffer.write((line + "\n").encode(errors="backslashreplace"))
         stream.flush()
     except OSError:
         # What is left in the stream would fail once more when Python ends, and make that the exit code.

@@ -120,7 +120,7 @@ def _worker(name: str, common: List[str]) -> str:
             "After=network.target flask-boot.service",
             "[Service]",
             f"ExecStart=/opt/flask/bin/flask-release process {name}",
-            f"SyslogIdentifier=flask-{name}",
+            f"SyslogIdentifier=flask-worker-{name}",
             "Restart=always",
             "RestartSec=5",
             *common,

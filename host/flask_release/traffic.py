@@ -22,6 +22,8 @@ from flask_release.settings import Settings
 
 POLL = 0.05
 VERIFY_SECONDS = 5.0
+# How long nginx may take to take up its configuration.
+RELOAD_SECONDS = 5.0
 _SERVER = re.compile(r"^(\s*server\s+)([^\s;]+)([^;]*;)", re.MULTILINE)
 
 
@@ -158,19 +160,17 @@ def through_nginx(settings: Settings, release: str) -> Optional[str]:
 
 def _replace_upstream(host: Host, settings: Settings, slot: Optional[str]) -> Set[int]:
     before = _text(host.upstream)
-    old_workers = nginx_workers(host)
     try:
         if not write_upstream(host, settings, slot):
             return set()
         test_nginx()
-        units.must("reload", "nginx.service")
+        return _reload(host)
     except BaseException:
         if before is None:
             files.remove(host.upstream)
         else:
             files.write(host.upstream, before.encode())
         raise
-    return old_workers
 
 
 def _leave_tcp(host: Host) -> Set[int]:
@@ -178,10 +178,33 @@ def _leave_tcp(host: Host) -> Set[int]:
     if not host.upstream.exists():
         return set()
     test_nginx()
-    old_workers = nginx_workers(host)
     files.remove(host.upstream)
+    return _reload(host)
+
+
+def _reload(host: Host) -> Set[int]:
+    """Have nginx take up its configuration, and wait until no worker of before takes another request.
+
+    Asked sooner, it would be one of before that answers: 502 where there was no slot, with an error in nginx's log.
+
+    Returns:
+        Process ids of the workers of before, which may still be at requests that they have.
+    """
+    workers = nginx_workers(host)
     units.must("reload", "nginx.service")
-    return old_workers
+    until = time.monotonic() + RELOAD_SECONDS
+    while any(map(_takes_requests, workers)) and time.monotonic() < until:
+        time.sleep(POLL)
+    return workers
+
+
+def _takes_requests(worker: int) -> bool:
+    """Whether a worker of nginx still listens; it says in its title when it has been told not to."""
+    try:
+        title = Path(f"/proc/{worker}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return bool(title) and b"shutting down" not in title
 
 
 def _upstream_address(host: Host) -> Optional[str]:
@@ -191,7 +214,7 @@ def _upstream_address(host: Host) -> Optional[str]:
 
 def _text(path: Path) -> Optional[str]:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError:
         return None
 

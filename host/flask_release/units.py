@@ -1,7 +1,7 @@
 """systemd, through its own programs."""
 
 import time
-from typing import Dict, NamedTuple
+from typing import Dict, List, NamedTuple
 
 from flask_release import host
 from flask_release.problem import Problem
@@ -121,8 +121,23 @@ def journal(unit: str, since: float, lines: int = 40) -> str:
     # Whole local seconds: systemd 219 reads no fractions here.
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
     # Not `-n`: with --since, journalctl takes it for the first so many lines.
-    command = ["journalctl", "--no-pager", "-q", "-o", "cat", "-u", unit, "--since", stamp]
+    command = ["journalctl", "--no-pager", "-q", "-o", "cat", "--since", stamp, *_matches(unit)]
     try:
         return run(command, timeout=20).last(lines)
     except Problem as problem:
         return f"(the journal cannot be read: {problem.text})"
+
+
+def _matches(unit: str) -> List[str]:
+    """What a unit wrote, and what systemd said of it, as `journalctl -u` finds it; and by its identifier as well.
+
+    journald of systemd 219 looks up the unit when it reads a line: of a process that has ended by then it knows none.
+    """
+    return [
+        f"SYSLOG_IDENTIFIER={host.identifier(unit)}",
+        "+",
+        f"_SYSTEMD_UNIT={unit}",
+        "+",
+        "_PID=1",
+        f"UNIT={unit}",
+    ]

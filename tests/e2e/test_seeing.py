@@ -111,6 +111,22 @@ def test_logs_of_each_kind(deployed: Deployment) -> None:
     assert "release" in wrong.text
 
 
+def test_lines_whose_unit_the_journal_has_lost(deployed: Deployment) -> None:
+    """As on CentOS 7, whose journald knows no unit of a process that has ended: the identifier is all that is left."""
+    slot = deployed.on_server("basename $(readlink /srv/flask/live)")
+    deployed.on_server(
+        f"logger --tag flask-app-{slot} 'RuntimeError: died at once'; logger --tag flask-worker-mail 'no queue'"
+    )
+    shown = deployed.ops("logs", STACK, "app").text
+    assert "RuntimeError: died at once" in shown
+    assert "no queue" in shown
+    found = diagnosis(deployed)[1]["application's errors"]
+    assert "RuntimeError: died at once" in found["found"]
+    # By the command that it names, too.
+    (command,) = re.findall(r"`(journalctl [^`]+)`", found["do"])
+    assert "RuntimeError: died at once" in deployed.on_server(command)
+
+
 def test_following_shows_what_comes_and_leaves_nothing_behind(deployed: Deployment) -> None:
     for end in (signal.SIGINT, signal.SIGKILL):
         process = subprocess.Popen(

@@ -216,6 +216,16 @@ def test_pip_fails(tmp_path: Path, python: str) -> None:
     assert "No matching distribution" in server.read("var/log/flask-bootstrap.log")
 
 
+def test_pip_9_is_told_an_index_by_its_present_name(tmp_path: Path) -> None:
+    """Its own default is the index's old one. The pip that it installs, which does the rest, knows the new one."""
+    server = new_server(tmp_path, python="system")
+    (server.world / "fail").mkdir()
+    (server.world / "fail/pip").touch()
+    server.boot()
+    for words in ("an old host name", "index-url in /etc/pip.conf", "PIP_INDEX_URL in /etc/environment"):
+        assert words in server.failure()
+
+
 @pytest.mark.parametrize("python", ["standalone", "system"])
 def test_a_second_run_changes_nothing(tmp_path: Path, python: str) -> None:
     server = new_server(tmp_path, python=python)

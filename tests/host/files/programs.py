@@ -12,6 +12,10 @@ import pytest
 
 SYSTEM_PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 PACKAGES = {
+    "createrepo_c": "apt-get install createrepo-c",
+    "gpg": "apt-get install gpg gpg-agent",
+    "rpmbuild": "apt-get install rpm",
+    "rpmsign": "apt-get install rpm",
     "nginx": "apt-get install nginx-light",
     "systemd-analyze": "apt-get install systemd",
     "logrotate": "apt-get install logrotate",

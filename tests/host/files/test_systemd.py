@@ -14,6 +14,7 @@ from render.host_files import host_files
 from tests.host.files import exposure
 from tests.host.files.programs import run
 from tests.host.files.variants import VARIANTS
+from tests.host.release_tool.fake_host import module
 
 KNOWN_219 = frozenset((Path(__file__).parent / "data/systemd-219-directives.txt").read_text().split())
 # Of journald.conf(5) in systemd 219, which the list of unit directives does not hold.
@@ -64,6 +65,16 @@ def test_systemd_219_knows_every_value() -> None:
             assert not (key.startswith("Timeout") and value == "infinity"), name
             assert not (key.startswith("Exec") and value and not re.match(r"[-@]*/", value)), name
             assert not (key.startswith("Exec") and "%" in value.split(" ")[0]), name
+
+
+@pytest.mark.parametrize("variant", [ALL_CENTOS, ALL_DEBIAN])
+def test_lines_in_the_journal_are_marked_by_the_unit(variant: str) -> None:
+    """`flask-release` and `./ops logs` find them by it, where the journal has lost the unit's own name."""
+    for path, text in units(variant).items():
+        name = path.removeprefix("etc/systemd/system/")
+        if name.endswith(".service"):
+            marks = [value for _, key, value in assignments(text) if key == "SyslogIdentifier"]
+            assert [mark.replace("%i", "") for mark in marks] == [module("host").identifier(name)]
 
 
 def test_systemd_219_gets_a_capability_set_on_one_line() -> None:

@@ -86,6 +86,7 @@ class FakeHost:
     root: Path
     front: ThreadingHTTPServer
     python: str = sys.executable
+    flags: tuple[str, ...] = FLAGS
     env: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -100,14 +101,14 @@ class FakeHost:
     def start(self, *arguments: str, stdin: str = "") -> subprocess.Popen[str]:
         """Start the tool."""
         given = self.root / "fake/stdin"
-        given.write_text(stdin)
+        given.write_text(stdin, encoding="utf-8")
         with given.open() as file:
             return subprocess.Popen(
-                [self.python, *FLAGS, str(TOOL), "--root", str(self.root), *arguments],
+                [self.python, *self.flags, str(TOOL), "--root", str(self.root), *arguments],
                 stdin=file,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                text=True,
+                encoding="utf-8",
                 env={
                     "PATH": f"{self.root}/fake/bin:/usr/bin:/bin",
                     "USER": "operator",

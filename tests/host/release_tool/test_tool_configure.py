@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -149,6 +150,70 @@ def test_nginx_configuration_that_does_not_parse_is_taken_back(host: FakeHost) -
     assert "files are as they were before" in ran.err.strip().splitlines()[-1]
     assert snapshot(host.root / "etc") == before
     assert "systemctl reload nginx.service" not in host.calls()
+
+
+PORT_TAKEN = "nginx: [emerg] bind() to 0.0.0.0:443 failed (98: Address already in use)\n"
+
+
+def nginx_state(host: FakeHost) -> tuple[str, str]:
+    """As systemd has it, and whether it starts at boot."""
+    shown = subprocess.run(
+        [host.root / "fake/bin/systemctl", "show", "nginx.service"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    enabled = (host.root / "fake/enabled/nginx.service").exists()
+    return " ".join(
+        line.partition("=")[2] for line in shown.splitlines()
+    ), "enabled" if enabled else "disabled"
+
+
+def test_nginx_that_cannot_start_on_a_new_host_stays_down(host: FakeHost) -> None:
+    """systemd's next try, a second later, would find the distribution's files, and serve its welcome page."""
+    host.fail("nginx-start", PORT_TAKEN)
+    ran = host.run("configure", str(host.bundle("one", {})))
+    assert ran.code == 1
+    assert "Address already in use" in ran.err
+    assert nginx_state(host) == ("inactive dead", "disabled")
+    assert "systemctl reset-failed nginx.service" in host.calls()
+    host.mend("nginx-start")
+    configured(host, "one")
+    assert nginx_state(host) == ("active running", "enabled")
+
+
+def test_what_fails_after_nginx_started_on_a_new_host_stops_it_again(host: FakeHost) -> None:
+    host.fail("systemctl-enable", "no room for a link\n")
+    assert host.run("configure", str(host.bundle("one", {}))).code == 1
+    assert nginx_state(host) == ("inactive dead", "disabled")
+
+
+def test_configure_killed_on_a_new_host_leaves_nginx_down(host: FakeHost) -> None:
+    subprocess.run([host.root / "fake/bin/systemctl", "start", "nginx.service"], check=True)
+    real, bundle = module("host").Host(host.root), module("bundle")
+    found = bundle.read(host.bundle("one", {}))
+    group = host.settings["service_user"]
+    bundle.install(real, found, bundle.compare(real, found, group), group)
+    assert host.run("boot").code == 0
+    assert nginx_state(host) == ("inactive dead", "disabled")
+
+
+def test_nginx_that_was_stopped_by_hand_stays_so_when_configure_fails(host: FakeHost) -> None:
+    configured(host, "one")
+    subprocess.run([host.root / "fake/bin/systemctl", "stop", "nginx.service"], check=True)
+    host.fail("nginx-start", PORT_TAKEN)
+    assert host.run("configure", str(host.bundle("two", {}))).code == 1
+    assert nginx_state(host) == ("inactive dead", "enabled")
+
+
+def test_nginx_that_systemd_is_about_to_start_again_is_started_not_reloaded(host: FakeHost) -> None:
+    configured(host, "one")
+    host.fail("nginx-start", PORT_TAKEN)
+    subprocess.run([host.root / "fake/bin/systemctl", "restart", "nginx.service"], check=False)
+    assert nginx_state(host) == ("activating auto-restart", "enabled")
+    host.mend("nginx-start")
+    configured(host, "two", {"etc/nginx/nginx.conf": "events { }\n"})
+    assert nginx_state(host) == ("active running", "enabled")
 
 
 def test_changed_uwsgi_settings_are_taken_up_through_the_idle_slot(host: FakeHost) -> None:

@@ -60,6 +60,15 @@ def test_a_host_that_is_well(host: FakeHost) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "wheel", ["uWSGI-2.0.31-cp36-cp36m-linux_x86_64.whl", "uwsgi-2.0.31-cp36-cp36m-linux_x86_64.whl"]
+)
+def test_the_version_of_a_uwsgi_that_the_bootstrap_built(host: FakeHost, wheel: str) -> None:
+    """As old and new versions of pip name the wheel."""
+    (prepared(host).root / "var/lib/flask/ready").write_text(json.dumps({"os": "centos7", "uwsgi": wheel}))
+    assert "uWSGI 2.0.31," in examine(host)[1]["versions"][0]["found"]
+
+
 def test_a_bare_host_is_examined_too(host: FakeHost) -> None:
     (host.root / "etc/flask/host.json").unlink()
     code, found = examine(host)

@@ -6,12 +6,16 @@ import base64
 import hashlib
 import subprocess
 import sys
+import threading
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from .fake_host import APPLICATION, FakeHost
+from .fake_host import APPLICATION, FakeHost, module
+
+THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> str:
@@ -90,6 +94,69 @@ def test_version_that_is_not_there(host: FakeHost, index: str) -> None:
     ran = host.release(host.archive("one", requirements="greeter==9.0\n"))
     assert ran.code == 1
     assert "a requirement does not exist in this version" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("2.0", f"greeter==2.0 is not for Python {THIS}, which this server runs. Choose a version that is"),
+        # The others that it leaves out are no answer to this.
+        ("9.0", "a requirement does not exist in this version"),
+    ],
+)
+def test_version_for_another_python(host: FakeHost, index: str, version: str, words: str) -> None:
+    page = b'<a href="greeter-1.0-py3-none-any.whl">greeter-1.0-py3-none-any.whl</a>'
+    page += page.replace(b"1.0", b"2.0").replace(b">", b' data-requires-python="&gt;=99">', 1)
+
+    class Index(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<!DOCTYPE html>" + page)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+            host.env.pop(name)
+        host.env["PIP_INDEX_URL"] = f"http://127.0.0.1:{server.server_port}/"
+        ran = host.release(host.archive("one", requirements=f"greeter=={version}\n"))
+        server.shutdown()
+        thread.join()
+    assert ran.code == 1
+    assert words in ran.err
+
+
+# The last pip for Python 3.6 does not say that it leaves versions out.
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            "ERROR: Could not find a version that satisfies the requirement flask==3.1.3 (from versions: 2.0.2, 2.0.3)",
+            [
+                "flask==3.1.3 is not there for Python 3.6, which this server runs; the newest that is: 2.0.3",
+                "`python: standalone`",
+            ],
+        ),
+        (
+            "ERROR: Could not find a version that satisfies the requirement new>=1 (from versions: none)",
+            ["no version at all of a requirement", "for Python 3.6", "`python: standalone`", "index-url"],
+        ),
+        (
+            "ERROR: Package 'site' requires a different Python: 3.6.8 not in '>=3.8'\n",
+            ["for Python 3.6", "`python: standalone`"],
+        ),
+    ],
+)
+def test_what_pip_says_on_python_36(said: str, words: list[str]) -> None:
+    cause = module("pip").cause(said, (3, 6))
+    for word in words:
+        assert word in cause
+    assert "standalone" not in module("pip").cause(said, (3, 11))
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,10 @@ def test_workers_and_timers_become_units(host: FakeHost) -> None:
     assert units(host) == {"flask-worker-worker.service", "flask-cron-1.service", "flask-cron-1.timer"}
     worker = host.read("etc/systemd/system/flask-worker-worker.service").splitlines()
     assert "ExecStart=/opt/flask/bin/flask-release process worker" in worker
+    assert "SyslogIdentifier=flask-worker-worker" in worker
+    assert (
+        "SyslogIdentifier=flask-cron-1" in host.read("etc/systemd/system/flask-cron-1.service").splitlines()
+    )
     # The slot's limits and protection, without what makes it a slot.
     for line in (
         "User=flask",
