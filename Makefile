@@ -31,10 +31,12 @@ PYTEST := $(BIN)/python -m pytest
 # The sample application is a project of its own, with its own folder as the import root: a run of its own.
 APP_TESTS := $(PYTEST) app/tests
 # A file's tests share what they deploy, so they stay together. Four on two cores: most of the time they wait for a server.
-# In the order of the folders: the end-to-end tests, which take longest, come first.
+# In this order: what takes longest comes first, and by the time Pulumi's engine is wanted it is built.
 PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
+FIRST := tests/e2e tests/centos7 tests/host tests/engine
+TESTS := $(FIRST) $(filter-out $(FIRST) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
-SHELL_SCRIPTS := .ci/run $(wildcard setup/*.sh cloud-init/*.sh host/*.sh)
+SHELL_SCRIPTS := .ci/run $(wildcard setup/*.sh cloud-init/*.sh host/*.sh sandbox/plugins/bin/* tests/engine/bin/*)
 
 .PHONY: help
 help: ## list the targets
@@ -56,7 +58,8 @@ down: $(RUNTIME) ## take the local stack down
 test: $(DEV) checker-packages sandbox-packages archive-packages ## everything: linters, types, unit, host and end-to-end tests
 	@$(MAKE) --jobs=3 --output-sync=target lint scores-tools
 	$(APP_TESTS)
-	$(ROOT) $(PYTEST) $(PARALLEL) tests
+	@# Beside the first tests, which wait for it when they need it and say what is wrong with it.
+	@nice bash setup/engine.sh & $(ROOT) $(PYTEST) $(PARALLEL) $(TESTS)
 
 .PHONY: check
 check: lint unit ## what is quick: linters, types, unit tests
@@ -86,6 +89,11 @@ scores: $(DEV) checker-packages scores-tools ## what gixy, sslyze, MDN's Observa
 e2e: $(DEV) sandbox-packages ## the whole way, on the sandbox (as root)
 	$(ROOT) $(PYTEST) $(PARALLEL) tests/e2e
 
+.PHONY: engine
+engine: $(DEV) sandbox-packages ## Pulumi's own engine against the sandbox (as root)
+	bash setup/engine.sh
+	$(ROOT) $(PYTEST) $(PARALLEL) tests/engine
+
 .PHONY: bench
 bench: $(DEV) sandbox-packages checker-packages scores-tools ## measure; the reports are in bench/
 	@bash setup/packages.sh $(BENCH_PACKAGES)
@@ -103,6 +111,7 @@ lock: ## resolve all dependencies again into the lock files
 	$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt
 	$(COMPILE) host/flask_certificate/requirements.in --output-file host/flask_certificate/requirements.txt
 	$(COMPILE) tests/scores/requirements.in --output-file tests/scores/requirements.txt
+	$(COMPILE) tests/engine/requirements.in --output-file tests/engine/requirements.txt
 
 COMPILE := .cache/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
