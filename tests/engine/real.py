@@ -90,9 +90,13 @@ class RealStack(Deployment):
         return deployment
 
     def ids(self) -> dict[str, str]:
-        """Return the id of each resource by its name."""
+        """Return the id of each resource by its name, the engine's own aside."""
         resources = self.exported().get("resources", [])
-        return {of["urn"].rpartition("::")[2]: of["id"] for of in resources if of.get("id")}
+        return {
+            of["urn"].rpartition("::")[2]: of["id"]
+            for of in resources
+            if of.get("id") and not of["type"].startswith("pulumi:")
+        }
 
     def _mark(self) -> str:
         folder = f"{self.environment['FLASK_SANDBOX']}/account"

@@ -129,7 +129,11 @@ def test_a_secret_is_in_no_state_event_or_log(deployed: RealStack, tmp_path: Pat
     assert deployed.ops("secret", deployed.stack, "TOKEN", stdin=SECRET).status == 0
     deployed.edit("app/app.py", '"status": "ok" if', '"token": os.environ["TOKEN"][::-1], "status": "ok" if')
     events = tmp_path / "events"
-    up = deployed.pulumi("up", "--yes", "--event-log", str(events), "--logtostderr", "-v=3")
+    # The flag that the Automation API reads a run by.
+    debug = {"PULUMI_DEBUG_COMMANDS": "true"}
+    up = deployed.pulumi(
+        "up", "--yes", "--event-log", str(events), "--logtostderr", "-v=3", environment=debug
+    )
     assert up.status == 0, up.text
     assert deployed.get("/healthz").json()["token"][::-1] == SECRET
     private = next(
