@@ -100,6 +100,8 @@ class PulumiStack:
         with explained(self._name):
             cli = Cli(self._say)
             stack = self._stack(cli, create=verb != "destroy")
+        if cli.signalled is not None:
+            raise Interrupted
         run = Events(report, cli.interrupt, planning=verb == "preview")
         # Read as events: what the CLI prints for people is not for programs.
         outputs: automation.OutputMap = {}
@@ -112,9 +114,14 @@ class PulumiStack:
                         outputs = stack.up(on_event=run.take, refresh=refresh or None).outputs
                     case _:
                         stack.destroy(on_event=run.take)
+        except Interrupted:
+            # By a signal, or by what `report` raised: that is the caller's own.
+            if run.broken is None or cli.signalled is not None:
+                raise
         except DeploymentError as error:
-            self._end_of(cli, run, error)
-        if run.broken is not None:
+            if run.broken is None:
+                self._end_of(run, error)
+        if run.broken is not None and cli.signalled is None:
             raise run.broken
         return Outcome(
             tuple(run.steps),
@@ -123,12 +130,8 @@ class PulumiStack:
             tuple(run.warnings),
         )
 
-    def _end_of(self, cli: Cli, run: Events, error: DeploymentError) -> None:
+    def _end_of(self, run: Events, error: DeploymentError) -> None:
         """Raise why a run ended early, unless the failures of its steps say so."""
-        if run.broken is not None:
-            raise run.broken
-        if cli.interrupted:
-            raise Interrupted from error
         if run.failures:
             return
         if isinstance(error.__cause__, automation.ConcurrentUpdateError):

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,18 @@ from sandbox.plugins.provider import VERSIONS
 from tests.e2e.deployment import PROJECT, Deployment, Run, checkout
 
 ENGINE = PROJECT / ".cache/engine/bin"
+# Before the one beside the CLI, which a linked .cache takes from elsewhere.
+LANGUAGE_HOST = PROJECT / "tests/engine/bin"
 PLUGINS = PROJECT / "sandbox/plugins/bin"
 ADDRESSES = "127.0.44.0/24"
 PASSPHRASE = "a passphrase of the tests"
 SECONDS = 300
+_IN_CLOUD = (
+    "alicloud:vpc/network:Network",
+    "alicloud:vpc/switch:Switch",
+    "alicloud:ecs/securityGroup:SecurityGroup",
+    "alicloud:ecs/instance:Instance",
+)
 
 
 def build() -> None:
@@ -40,7 +49,7 @@ def account(folder: Path) -> dict[str, str]:
         (place / f"pulumi-resource-{name}").symlink_to(PLUGINS / f"pulumi-resource-{name}")
     (folder / "state").mkdir()
     return {
-        "PATH": f"{ENGINE}:{os.environ['PATH']}",
+        "PATH": f"{LANGUAGE_HOST}:{ENGINE}:{os.environ['PATH']}",
         "PULUMI_HOME": str(home),
         "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
@@ -88,6 +97,41 @@ class RealStack(Deployment):
         assert run.status == 0, run.text
         deployment: dict[str, Any] = json.loads(run.text)["deployment"]
         return deployment
+
+    def use_program(self, text: str) -> None:
+        """Let the stack be this program."""
+        (self.folder / "__main__.py").write_text(textwrap.dedent(text))
+
+    def checked_out(self, name: str) -> None:
+        """Put a file of the checkout back as the project has it."""
+        shutil.copy2(PROJECT / name, self.folder / name)
+
+    def recorded(self) -> set[str]:
+        """Return the ids of what is in the cloud by the stack's state, which is read as it lies there."""
+        checkpoint = json.loads((self._backend() / f"stacks/flask-on-ecs/{self.stack}.json").read_text())
+        latest = checkpoint["checkpoint"]["latest"]
+        assert not latest.get("pending_operations"), latest["pending_operations"]
+        return {of["id"] for of in latest.get("resources", []) if of["type"] in _IN_CLOUD}
+
+    def there(self) -> set[str]:
+        """Return the ids of what is in the cloud, by the cloud."""
+        inventory = Path(self.environment["FLASK_SANDBOX"], "account/cloud.json")
+        things = json.loads(inventory.read_text()) if inventory.exists() else {}
+        return {thing for kind in ("networks", "vswitches", "groups", "instances") for thing in things.get(kind, ())}
+
+    def locks(self) -> list[Path]:
+        """Return the locks on stacks."""
+        return list((self._backend() / "locks").rglob("*.json"))
+
+    def take_down(self) -> None:
+        """Destroy the stack, whatever its program is now, where it was ever deployed; nothing may be left."""
+        if (self._backend() / f"stacks/flask-on-ecs/{self.stack}.json").exists():
+            gone = self.destroy()
+            assert gone.status == 0, gone.text
+        assert self.leftovers() == []
+
+    def _backend(self) -> Path:
+        return Path(self.environment["PULUMI_BACKEND_URL"].removeprefix("file://"), ".pulumi")
 
     def ids(self) -> dict[str, str]:
         """Return the id of each resource by its name."""
