@@ -61,7 +61,7 @@ class Cli(automation.PulumiCommand):
         # Never asks: it fails where it would. `--` parts options from words.
         words = [self.command, "--non-interactive", *args]
         # However this process ends, killed too: the CLI is then interrupted, and finishes in order.
-        words = [sys.executable, "-I", "-S", str(_LIFELINE), str(os.getpid()), *words]
+        words = [sys.executable, "-I", "-S", str(_LIFELINE), *words]
         environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
         # Files, not pipes: the CLI dies when it writes to a pipe whose reader is gone.
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -71,7 +71,7 @@ class Cli(automation.PulumiCommand):
                     words,
                     cwd=cwd,
                     env=environment,
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=out,
                     stderr=err,
                     # In a group of its own a Ctrl-C does not reach it beside the one that is passed on: two end it at
@@ -81,6 +81,7 @@ class Cli(automation.PulumiCommand):
                 if self.signalled != before:  # while it was being started
                     self._send()
                 code = self._running.wait()
+                self._lifeline(self._running).close()
             result = automation.CommandResult(stdout=_text(out), stderr=_text(err), code=code)
         for callback, text in ((on_output, result.stdout), (on_error, result.stderr)):
             if callback is not None:
@@ -100,8 +101,15 @@ class Cli(automation.PulumiCommand):
             self._send()
 
     def _send(self) -> None:
+        # Nobody takes it when the command ended by itself.
         if self._running is not None:
-            self._running.send_signal(signal.SIGINT)
+            with suppress(OSError, ValueError):
+                os.write(self._lifeline(self._running).fileno(), b"\n")
+
+    @staticmethod
+    def _lifeline(running: subprocess.Popen[bytes]) -> IO[bytes]:
+        assert running.stdin is not None  # noqa: S101 - it was opened above
+        return running.stdin
 
     @contextmanager
     def _signals_passed_on(self) -> Iterator[None]:

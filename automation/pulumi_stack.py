@@ -14,6 +14,7 @@ from semver import VersionInfo
 from automation.pulumi_cli import Cli
 from automation.pulumi_errors import explained, own_words, sentence, with_hint
 from automation.pulumi_events import Events
+from components.lookups import refusal
 from progress import DeploymentError, Interrupted, Outcome, Report
 from sandbox import configuration
 
@@ -73,6 +74,12 @@ class PulumiStack:
                 ".".join(path), automation.ConfigValue(value=value, secret=True), path=True
             )
 
+    def setting(self, key: str) -> str | None:
+        """Return a key of the stack's configuration, a secret in the clear; None when it is not set."""
+        with explained(self._name):
+            found = self._stack().get_all_config().get(f"{configuration.project_name(self._project)}:{key}")
+        return found.value if found else None
+
     @cached_property
     def _outputs(self) -> automation.OutputMap:
         with explained(self._name):
@@ -115,19 +122,24 @@ class PulumiStack:
                     case _:
                         stack.destroy(on_event=run.take)
         except Interrupted:
-            # By a signal, or by what `report` raised: that is the caller's own.
-            if run.broken is None or cli.signalled is not None:
-                raise
+            pass
         except DeploymentError as error:
-            if run.broken is None:
+            if cli.signalled is None and run.broken is None:
                 self._end_of(run, error)
-        if run.broken is not None and cli.signalled is None:
+        # Asked by exit status alone, the CLI calls a `destroy` that was cancelled a success.
+        if cli.signalled is not None:
+            raise Interrupted
+        if run.broken is not None:
             raise run.broken
+        refused = {refusal(text) for _, text in run.failures}
+        if len(refused) == 1 and (cause := refused.pop()):
+            # Of the account, not of a resource: each would say the same.
+            raise DeploymentError(cause)
         return Outcome(
             tuple(run.steps),
             tuple((step, with_hint(self._name, own_words(text.splitlines()))) for step, text in run.failures),
             {name: output.value for name, output in outputs.items() if not output.secret},
-            tuple(run.warnings),
+            tuple(with_hint(self._name, warning) for warning in run.warnings),
         )
 
     def _end_of(self, run: Events, error: DeploymentError) -> None:
@@ -142,6 +154,14 @@ class PulumiStack:
 
 class _Workspace(automation.LocalWorkspace):
     """A workspace that leaves the selected stack as it is: each command names its own."""
+
+    @property
+    def pulumi_version(self) -> str:
+        """Say that the CLI writes its events to a file, as it did up to here.
+
+        It ends in the middle of a step when nobody takes them from it any more, as where this process is killed.
+        """
+        return "3.205.0"
 
     def select_stack(self, stack_name: str) -> None:
         """Fail when there is no such stack."""

@@ -8,6 +8,7 @@ import pulumi
 import pulumi_alicloud as alicloud
 from pulumi_alicloud import vpc
 
+from components.lookups import looked_up
 from settings import NetworkSettings
 
 
@@ -36,7 +37,9 @@ class Network(pulumi.ComponentResource):
         self.register_outputs({"vpcId": self.vpc_id, "vswitchId": self.vswitch_id})
 
     def _use(self, vswitch_id: str) -> None:
-        found = vpc.get_switches(ids=[vswitch_id], opts=pulumi.InvokeOptions(parent=self)).vswitches
+        found = looked_up(
+            vpc.get_switches, ids=[vswitch_id], opts=pulumi.InvokeOptions(parent=self)
+        ).vswitches
         if not found:
             raise pulumi.RunError(f"vswitchId is {vswitch_id!r}, which this region and account do not have.")
         self.vpc_id = pulumi.Output.from_input(found[0].vpc_id)
@@ -67,7 +70,8 @@ class Network(pulumi.ComponentResource):
         self.vswitch_id = switch.id
 
     def _zone_selling(self, instance_type: str) -> str:
-        zones = alicloud.get_zones(
+        zones = looked_up(
+            alicloud.get_zones,
             available_instance_type=instance_type,
             available_resource_creation="VSwitch",
             opts=pulumi.InvokeOptions(parent=self),

@@ -12,6 +12,7 @@ import pulumi_tls as tls
 from pulumi_alicloud import ecs
 from pulumi_command import remote
 
+from components.lookups import looked_up
 from render.cloud_init import readiness_script, user_data
 from render.profiles import OsProfile
 from settings import ServerSettings
@@ -97,6 +98,7 @@ class Server(pulumi.ComponentResource):
             system_disk_category="cloud_essd",
             system_disk_size=settings.system_disk_size,
             key_name=key_pair.key_pair_name,
+            status="Running",  # one that was stopped is started by the next `up` that looks (--refresh)
             user_data=pulumi.Output.secret(_user_data(settings, host_key)),
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -110,7 +112,8 @@ class Server(pulumi.ComponentResource):
         )
 
     def _newest_image(self, profile: OsProfile) -> str:
-        images = ecs.get_images(
+        images = looked_up(
+            ecs.get_images,
             owners="system",
             name_regex=profile.image_name_regex,
             most_recent=True,

@@ -36,17 +36,5 @@ def stack(new_stack: Callable[[], RealStack]) -> RealStack:
 @pytest.fixture(scope="module")
 def networks(stack: RealStack) -> RealStack:
     """The same, with a program of a few networks: what needs no server is quick with them."""
-    stack.use_program(
-        """
-        import pulumi
-        from pulumi_alicloud import vpc
-
-        before = []
-        for number in range(pulumi.Config().get_int("networks", 1)):
-            cidr = pulumi.Config().get("cidr", "10.64.0.0/16")
-            opts = pulumi.ResourceOptions(depends_on=before)
-            before = [vpc.Network(f"net-{number}", cidr_block=cidr, opts=opts)]
-        pulumi.export("last", before[0].id)
-        """
-    )
+    stack.use_networks()
     return stack

@@ -7,12 +7,12 @@ import json
 import os
 import shutil
 import subprocess
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from sandbox import cloud
 from sandbox.plugins.provider import VERSIONS
 from tests.e2e.deployment import PROJECT, Deployment, Run, checkout
 
@@ -23,6 +23,18 @@ PLUGINS = PROJECT / "sandbox/plugins/bin"
 ADDRESSES = "127.0.44.0/24"
 PASSPHRASE = "a passphrase of the tests"
 SECONDS = 300
+_NETWORKS = """\
+import pulumi
+from pulumi_alicloud import vpc
+
+before = []
+for number in range(pulumi.Config().get_int("networks", 1)):
+    cidr = pulumi.Config().get("cidr", "10.64.0.0/16")
+    opts = pulumi.ResourceOptions(depends_on=before)
+    before = [vpc.Network(f"net-{number}", cidr_block=cidr, opts=opts)]
+pulumi.export("last", before[0].id)
+pulumi.export("word", pulumi.Output.secret("a secret word"))
+"""
 _IN_CLOUD = (
     "alicloud:vpc/network:Network",
     "alicloud:vpc/switch:Switch",
@@ -98,9 +110,13 @@ class RealStack(Deployment):
         deployment: dict[str, Any] = json.loads(run.text)["deployment"]
         return deployment
 
+    def use_networks(self) -> None:
+        """Let the stack's program be some networks, one after the other: quick, and nothing has to boot."""
+        (self.folder / "__main__.py").write_text(_NETWORKS)
+
     def use_program(self, text: str) -> None:
-        """Let the stack be this program."""
-        (self.folder / "__main__.py").write_text(textwrap.dedent(text))
+        """Let the stack's program be this one."""
+        (self.folder / "__main__.py").write_text(text)
 
     def checked_out(self, name: str) -> None:
         """Put a file of the checkout back as the project has it."""
@@ -117,7 +133,11 @@ class RealStack(Deployment):
         """Return the ids of what is in the cloud, by the cloud."""
         inventory = Path(self.environment["FLASK_SANDBOX"], "account/cloud.json")
         things = json.loads(inventory.read_text()) if inventory.exists() else {}
-        return {thing for kind in ("networks", "vswitches", "groups", "instances") for thing in things.get(kind, ())}
+        return {
+            thing
+            for kind in ("networks", "vswitches", "groups", "instances")
+            for thing in things.get(kind, ())
+        }
 
     def locks(self) -> list[Path]:
         """Return the locks on stacks."""
@@ -128,7 +148,9 @@ class RealStack(Deployment):
         if (self._backend() / f"stacks/flask-on-ecs/{self.stack}.json").exists():
             gone = self.destroy()
             assert gone.status == 0, gone.text
-        assert self.leftovers() == []
+        left = self.leftovers()
+        cloud.Cloud(cloud.Place(Path(self.environment["FLASK_SANDBOX"], "account")), "").remove_everything()
+        assert left == []
 
     def _backend(self) -> Path:
         return Path(self.environment["PULUMI_BACKEND_URL"].removeprefix("file://"), ".pulumi")

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 import threading
@@ -14,9 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.e2e.deployment import SECONDS, Run
+from tests.e2e.deployment import Run
 from tests.engine.real import RealStack
 
+# What stops a hanging test.
+SECONDS = 100
 # As a shell starts a program: in a session whose terminal is the standard input.
 _IN_TERMINAL = "import os, sys; os.login_tty(0); os.execvp(sys.argv[1], sys.argv[1:])"
 # Of a run; containers and their helpers, which are the cloud, outlive it.
@@ -29,6 +32,7 @@ class Running:
     def __init__(self, stack: RealStack, verb: str, *options: str, terminal: bool = False) -> None:
         self._stack = stack
         self._text = b""
+        self._closing = False
         self._more = threading.Condition()
         command = ["./ops", verb, stack.stack, *options]
         if terminal:
@@ -81,7 +85,8 @@ class Running:
 
     def hang_up(self) -> None:
         """Close its terminal: the kernel says so to what is in front."""
-        os.close(self._end)
+        self._closing = True
+        self._reader.join()
 
     def end(self) -> Run:
         """Return how it ended, once it did."""
@@ -95,10 +100,15 @@ class Running:
     def _read(self) -> None:
         # A terminal whose inside is closed gives an error, a pipe gives nothing.
         with suppress(OSError):
-            while part := os.read(self._end, 65536):
+            while not self._closing:
+                if not select.select([self._end], [], [], 0.1)[0]:
+                    continue
+                if not (part := os.read(self._end, 65536)):
+                    break
                 with self._more:
                     self._text += part
                     self._more.notify_all()
+        os.close(self._end)
         with self._more:
             self._more.notify_all()
 
