@@ -148,7 +148,11 @@ class PulumiStack:
             return
         if isinstance(error.__cause__, automation.ConcurrentUpdateError):
             raise error
-        told = run.unattributed()
+        refused = run.refused()
+        for _, text in refused:
+            if cause := refusal(text):
+                raise DeploymentError(cause) from error.__cause__
+        told = [*run.errors, *(f"{name}: {text}" for name, text in refused)]
         raise (DeploymentError(sentence(self._name, "\n".join(told))) if told else error) from error.__cause__
 
 

@@ -79,8 +79,12 @@ class RealStack(Deployment):
 
     def pulumi(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
         """Run the CLI as it is typed, on this stack."""
+        return self.plain_pulumi(*arguments, "--stack", self.stack, environment=environment)
+
+    def plain_pulumi(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
+        """Run the CLI as it is typed, on whichever stack is selected."""
         done = subprocess.run(
-            ["pulumi", *arguments, "--stack", self.stack],
+            ["pulumi", *arguments],
             cwd=self.folder,
             env=self.environment | (environment or {}),
             stdin=subprocess.DEVNULL,

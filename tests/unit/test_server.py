@@ -89,6 +89,8 @@ def test_the_instance(made: Record) -> None:
         "instanceChargeType": "PostPaid",
         "systemDiskCategory": "cloud_essd",
         "systemDiskSize": 40,
+        # Read back as Stopped, it is a difference, and `up` starts the server.
+        "status": "Running",
     }
     assert instance.parent == "web"
     assert not instance.protect
