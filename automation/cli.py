@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -140,7 +140,7 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of each log.")] = 50,
 ) -> None:
     """Show the logs of the stack's server."""
-    raise typer.Exit(log_reader.show(open_stack(stack), kind, lines, follow=follow))
+    _exit(log_reader.show(open_stack(stack), kind, lines, follow=follow))
 
 
 @app.command()
@@ -201,7 +201,7 @@ def ssh(
     connection = server.connection(open_stack(stack))
     with ssh_client.arguments(connection) as arguments:
         terminal = ["-t"] if not command and sys.stdin.isatty() else []
-        raise typer.Exit(subprocess.run([*arguments, *terminal, *_words(command)], check=False).returncode)
+        _exit(subprocess.run([*arguments, *terminal, *_words(command)], check=False).returncode)
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -214,7 +214,7 @@ def run(
     with ssh_client.arguments(connection) as arguments:
         terminal = ["-t"] if sys.stdin.isatty() else []
         line = shlex.join([FLASK_RELEASE, "run", *_words(command)])
-        raise typer.Exit(subprocess.run([*arguments, *terminal, "--", line], check=False).returncode)
+        _exit(subprocess.run([*arguments, *terminal, "--", line], check=False).returncode)
 
 
 @app.command()
@@ -273,6 +273,13 @@ def _words(command: list[str] | None) -> list[str]:
     """The command without the `--` that parts it from the options of `./ops`."""
     words = command or []
     return words[1:] if words[:1] == ["--"] else words
+
+
+def _exit(status: int) -> NoReturn:
+    """End as OpenSSH's client did; it says itself why it did not get through, and this says what to do."""
+    if advice := server.hint(status):
+        typer.echo(advice, err=True)
+    raise typer.Exit(status)
 
 
 def _interrupted(_number: int, _frame: object) -> None:

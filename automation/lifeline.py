@@ -1,25 +1,31 @@
-"""Becomes a command that is interrupted when its parent ends, killed too: python lifeline.py PARENT COMMAND…
+"""Runs a command and interrupts it when it is asked to, or when who asks is gone: python lifeline.py COMMAND…
 
-A file of its own, run by its path: between fork and exec, Python is not safe in a process with threads.
+Standard input is a pipe that the asking process alone holds: each byte is a SIGINT for the command, and the pipe's end,
+which is that process' end, killed too, is one where there was none before. (Linux' own signal for a parent's end comes
+once for each of its threads, and a second SIGINT ends the command in the middle of what it does.)
 """
 
-import ctypes
 import os
 import signal
+import subprocess
 import sys
+import threading
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+def main(command: list[str]) -> int:
+    """Return the command's exit status, as a shell gives it."""
+    running = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    threading.Thread(target=_listen, args=(running,), daemon=True).start()
+    code = running.wait()
+    return code if code >= 0 else 128 - code
 
 
-def main(parent: int, command: list[str]) -> None:
-    """Never returns."""
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:  # Linux alone has it
-        prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-        if os.getppid() != parent:
-            sys.exit(128 + signal.SIGINT)
-    os.execvp(command[0], command)  # noqa: S606 - no shell is wanted
+def _listen(running: subprocess.Popen[bytes]) -> None:
+    asked = False
+    while os.read(0, 1) or not asked:
+        running.send_signal(signal.SIGINT)
+        asked = True
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    sys.exit(main(sys.argv[1:]))

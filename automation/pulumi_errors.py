@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -52,6 +53,8 @@ def explained(stack: str) -> Iterator[None]:
             f"the Pulumi CLI is not installed, and this stack's target is the real cloud. Install it {_INSTALL}, or set"
             " target to sandbox."
         ) from error
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise DeploymentError(f"the Pulumi CLI cannot be run: {error}. Install it {_INSTALL}.") from error
     except automation.InvalidVersionError as error:
         raise DeploymentError(
             f"the Pulumi CLI is too old or too new: {error}. Get another {_INSTALL}."
@@ -85,7 +88,7 @@ def own_words(lines: Sequence[str]) -> str:
 
 
 def with_hint(stack: str, error: str) -> str:
-    """Return a failed step's error, with what to do where the server did not answer."""
+    """Return an error or a warning, with what to do where the server did not answer."""
     if not _UNREACHABLE.search(error):
         return error
     return (

@@ -85,8 +85,10 @@ class Events:
         if step is None:
             if happening is not Happening.FAILED:
                 return
-            # A refresh, a read or the removal of what was replaced.
-            step, began = _named(metadata, Operation.DELETE), time.monotonic()
+            # The removal of what was replaced; or a refresh, which does nothing to it.
+            removal = _operation(metadata).startswith("delete")
+            step = _named(metadata, Operation.DELETE if removal else Operation.SAME)
+            began = time.monotonic()
         text = ""
         if happening is Happening.FAILED:
             text = "\n".join(self._said.pop(metadata.urn, [])) or "it failed"
@@ -111,12 +113,9 @@ class Events:
                 if begun == urn:
                     self._report(Event(Happening.OUTPUT, step, text))
 
-    def unattributed(self) -> list[str]:
-        """Return errors that no failed step told: of the run, and of resources that were refused before a step."""
-        return [
-            *self.errors,
-            *(f"{urn.rpartition('::')[2]}: {text}" for urn, texts in self._said.items() for text in texts),
-        ]
+    def refused(self) -> list[tuple[str, str]]:
+        """Return name and error of each resource that was refused before there was a step for it."""
+        return [(urn.rpartition("::")[2], text) for urn, texts in self._said.items() for text in texts]
 
 
 def _key(metadata: events.StepEventMetadata) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from automation.pulumi_cli import Cli
 from automation.pulumi_errors import explained, own_words, sentence, with_hint
 from automation.pulumi_events import Events
 from automation.pulumi_lookup import look_up
+from components.asking import refusal
 from progress import DeploymentError, Interrupted, Outcome, Report
 from sandbox import configuration
 
@@ -99,6 +100,12 @@ class PulumiStack:
                 ".".join(path), automation.ConfigValue(value=value, secret=True), path=True
             )
 
+    def setting(self, key: str) -> str | None:
+        """Return a key of the stack's configuration, a secret in the clear; None when it is not set."""
+        with explained(self._name):
+            found = self._stack().get_all_config().get(f"{configuration.project_name(self._project)}:{key}")
+        return found.value if found else None
+
     @cached_property
     def _outputs(self) -> automation.OutputMap:
         with explained(self._name):
@@ -126,6 +133,8 @@ class PulumiStack:
         with explained(self._name):
             cli = Cli(self._say)
             stack = self._stack(cli, create=verb != "destroy")
+        if cli.signalled is not None:
+            raise Interrupted
         run = Events(report, cli.interrupt, planning=verb == "preview")
         # Read as events: what the CLI prints for people is not for programs.
         outputs: automation.OutputMap = {}
@@ -138,33 +147,51 @@ class PulumiStack:
                         outputs = stack.up(on_event=run.take, refresh=refresh or None).outputs
                     case _:
                         stack.destroy(on_event=run.take)
+        except Interrupted:
+            pass
         except DeploymentError as error:
-            self._end_of(cli, run, error)
+            if cli.signalled is None and run.broken is None:
+                self._end_of(run, error)
+        # Asked by exit status alone, the CLI calls a `destroy` that was cancelled a success.
+        if cli.signalled is not None:
+            raise Interrupted
         if run.broken is not None:
             raise run.broken
+        refused = {refusal(text) for _, text in run.failures}
+        if len(refused) == 1 and (cause := refused.pop()):
+            # Of the account, not of a resource: each would say the same.
+            raise DeploymentError(cause)
         return Outcome(
             tuple(run.steps),
             tuple((step, with_hint(self._name, own_words(text.splitlines()))) for step, text in run.failures),
             {name: output.value for name, output in outputs.items() if not output.secret},
-            tuple(run.warnings),
+            tuple(with_hint(self._name, warning) for warning in run.warnings),
         )
 
-    def _end_of(self, cli: Cli, run: Events, error: DeploymentError) -> None:
+    def _end_of(self, run: Events, error: DeploymentError) -> None:
         """Raise why a run ended early, unless the failures of its steps say so."""
-        if run.broken is not None:
-            raise run.broken
-        if cli.interrupted:
-            raise Interrupted from error
         if run.failures:
             return
         if isinstance(error.__cause__, automation.ConcurrentUpdateError):
             raise error
-        told = run.unattributed()
+        refused = run.refused()
+        for _, text in refused:
+            if cause := refusal(text):
+                raise DeploymentError(cause) from error.__cause__
+        told = [*run.errors, *(f"{name}: {text}" for name, text in refused)]
         raise (DeploymentError(sentence(self._name, "\n".join(told))) if told else error) from error.__cause__
 
 
 class _Workspace(automation.LocalWorkspace):
     """A workspace that leaves the selected stack as it is: each command names its own."""
+
+    @property
+    def pulumi_version(self) -> str:  # type: ignore[override]
+        """Say that the CLI writes its events to a file, as it did up to here.
+
+        It ends in the middle of a step when nobody takes them from it any more, as where this process is killed.
+        """
+        return "3.205.0"
 
     def select_stack(self, stack_name: str) -> None:
         """Fail when there is no such stack."""

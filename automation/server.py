@@ -14,6 +14,10 @@ from progress import DeploymentError
 FLASK_RELEASE = "/opt/flask/bin/flask-release"
 # Who the program logs in as (components/server.py).
 ADMIN_USER = "root"
+_LOOK = (
+    "Was the server stopped or deleted? `./ops up STACK --refresh` looks, and starts or makes it again. Is your own"
+    " address in adminCidrs?"
+)
 # Exit status of OpenSSH's client for its own failures.
 SSH_FAILED = 255
 
@@ -24,7 +28,8 @@ def connection(stack: Stack) -> ssh.Connection:
     Raises:
         DeploymentError: the stack has no server.
     """
-    for resource in stack.resources():
+    resources = stack.resources()
+    for resource in resources:
         if resource["type"] == "command:remote:Command":
             given = resource["inputs"]["connection"]
             return ssh.Connection(
@@ -33,12 +38,12 @@ def connection(stack: Stack) -> ssh.Connection:
                 host_key=given["hostKey"],
                 private_key=given.get("privateKey"),  # None: the running ssh-agent has it
             )
-    return _unready(stack)
+    return _unready(stack, resources)
 
 
-def _unready(stack: Stack) -> ssh.Connection:
+def _unready(stack: Stack, resources: list[dict[str, Any]]) -> ssh.Connection:
     """How to reach a server of which no command is on record yet: the one that waited for it failed, say."""
-    by_name = {str(resource["name"]): resource["outputs"] for resource in stack.resources()}
+    by_name = {str(resource["name"]): resource["outputs"] for resource in resources}
     address = next((of["publicIp"] for of in by_name.values() if of.get("publicIp")), None)
     host_key = _key(by_name, "-host-key").get("publicKeyOpenssh")
     if not address or not host_key:
@@ -47,7 +52,8 @@ def _unready(stack: Stack) -> ssh.Connection:
         host=address,
         user=ADMIN_USER,
         host_key=host_key.strip(),
-        private_key=_key(by_name, "-admin-key").get("privateKeyOpenssh"),
+        # Made by the program, or the person's own; neither: the running ssh-agent has it.
+        private_key=_key(by_name, "-admin-key").get("privateKeyOpenssh") or stack.setting("privateKey"),
     )
 
 
@@ -80,11 +86,13 @@ def ask(stack: Stack, command: str, *, stdin: bytes = b"", seconds: float = 120)
             raise DeploymentError(f"{target.host} did not answer within {seconds:.0f} s") from None
     stderr = done.stderr.decode(errors="replace").strip()
     if done.returncode == SSH_FAILED:
-        raise DeploymentError(
-            f"{target.host} cannot be reached by SSH: {stderr}. Does the instance run, and is your own address in"
-            " adminCidrs?"
-        )
+        raise DeploymentError(f"{target.host} cannot be reached by SSH: {stderr}. {_LOOK}")
     return Answer(done.returncode, done.stdout.decode(errors="replace"), stderr)
+
+
+def hint(status: int) -> str | None:
+    """Return what to do where OpenSSH's client, which said why itself, ended so; None: it did reach the server."""
+    return _LOOK if status == SSH_FAILED else None
 
 
 def run(stack: Stack, command: str, say: Callable[[str], None] = lambda _line: None) -> str:
@@ -95,5 +103,7 @@ def run(stack: Stack, command: str, say: Callable[[str], None] = lambda _line: N
     """
     try:
         return ssh.run(connection(stack), command, seconds=300, say=say).stdout
+    except ssh.NotConnectedError as error:
+        raise DeploymentError(f"{error} {_LOOK}") from error
     except ssh.SshError as error:
         raise DeploymentError(str(error)) from error

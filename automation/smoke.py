@@ -22,7 +22,10 @@ def check(stack: Stack, name: str) -> str:
         DeploymentError: it is not; says what it answers.
     """
     site = contextvars.copy_context().run(_site, name)
-    address = str(stack.outputs()["address"])
+    address = stack.outputs().get("address")
+    if not address:
+        raise DeploymentError(f"the stack has no server; deploy it with ./ops up {name}.")
+    address = str(address)
     host = site.domain or address
     problem = smoke(address, host, site.health, site.scheme)
     if problem:

@@ -40,6 +40,9 @@ class Stack(Protocol):
     def set_secret(self, path: tuple[str, ...], value: str) -> None:
         """Keep a secret value, encrypted, in the stack's configuration."""
 
+    def setting(self, key: str) -> str | None:
+        """Return a key of the stack's configuration, a secret in the clear; None when it is not set."""
+
 
 def open_stack(name: str, project: Path = PROJECT, say: Callable[[str], None] = lambda _line: None) -> Stack:
     """Return the stack that `Pulumi.<name>.yaml` of the folder `project` configures.

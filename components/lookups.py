@@ -6,6 +6,7 @@ import pulumi
 import pulumi_alicloud as alicloud
 from pulumi_alicloud import ecs
 
+from components.asking import looked_up
 from settings import NetworkSettings, ServerSettings
 
 
@@ -18,14 +19,14 @@ def image_for(settings: ServerSettings, name: str) -> str:
         pulumi.RunError: there is no such image.
     """
     if settings.image_id:
-        found = ecs.get_images(image_id=settings.image_id, name_regex=".").images
+        found = looked_up(ecs.get_images, image_id=settings.image_id, name_regex=".").images
     else:
-        found = ecs.get_images(
-            owners="system", name_regex=settings.profile.image_name_regex, most_recent=True
+        found = looked_up(
+            ecs.get_images, owners="system", name_regex=settings.profile.image_name_regex, most_recent=True
         ).images
     if found:
         return settings.image_id or str(found[0].id)
-    running = ecs.get_instances(name_regex=f"^{name}$").instances
+    running = looked_up(ecs.get_instances, name_regex=f"^{name}$").instances
     if running:
         return settings.image_id or str(running[0].image_id)
     if settings.image_id:
@@ -49,8 +50,8 @@ def zone_for(settings: NetworkSettings, instance_type: str) -> str | None:
     """
     if settings.vswitch_id or settings.zone:
         return settings.zone
-    zones = alicloud.get_zones(
-        available_instance_type=instance_type, available_resource_creation="VSwitch"
+    zones = looked_up(
+        alicloud.get_zones, available_instance_type=instance_type, available_resource_creation="VSwitch"
     ).zones
     if not zones:
         raise pulumi.RunError(

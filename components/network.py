@@ -7,6 +7,7 @@ from typing import TypedDict
 import pulumi
 from pulumi_alicloud import vpc
 
+from components.asking import looked_up
 from settings import NetworkSettings
 
 
@@ -35,7 +36,9 @@ class Network(pulumi.ComponentResource):
         self.register_outputs({"vpcId": self.vpc_id, "vswitchId": self.vswitch_id})
 
     def _use(self, vswitch_id: str) -> None:
-        found = vpc.get_switches(ids=[vswitch_id], opts=pulumi.InvokeOptions(parent=self)).vswitches
+        found = looked_up(
+            vpc.get_switches, ids=[vswitch_id], opts=pulumi.InvokeOptions(parent=self)
+        ).vswitches
         if not found:
             raise pulumi.RunError(f"vswitchId is {vswitch_id!r}, which this region and account do not have.")
         self.vpc_id = pulumi.Output.from_input(found[0].vpc_id)

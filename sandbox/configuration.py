@@ -54,7 +54,7 @@ def read_document(project: Path, stack: str) -> dict[str, Any]:
         )
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DeploymentError(f"{path.name} is not valid YAML: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
         raise DeploymentError(f"{path.name} must hold a mapping `config:` of keys to values.")
@@ -80,8 +80,19 @@ def project_name(project: Path) -> str:
 
 
 def project_document(project: Path) -> dict[str, Any]:
-    """Return the content of Pulumi.yaml."""
-    document: dict[str, Any] = yaml.safe_load((project / "Pulumi.yaml").read_text(encoding="utf-8"))
+    """Return the content of Pulumi.yaml.
+
+    Raises:
+        DeploymentError: it is missing, not YAML, or no project's.
+    """
+    try:
+        document = yaml.safe_load((project / "Pulumi.yaml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DeploymentError(f"there is no Pulumi.yaml in {project}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DeploymentError(f"Pulumi.yaml is not valid YAML: {error}") from error
+    if not isinstance(document, dict) or "name" not in document:
+        raise DeploymentError("Pulumi.yaml must hold the project, with its `name:`.")
     return document
 
 

@@ -107,6 +107,10 @@ class SandboxStack:
         """Keep a secret value, encrypted, in the stack's configuration."""
         configuration.set_secret(self._project, self._name, path, value, self._passphrase)
 
+    def setting(self, key: str) -> str | None:
+        """Return a key of the stack's configuration, a secret in the clear; None when it is not set."""
+        return self._configuration().values.get(f"{configuration.project_name(self._project)}:{key}")
+
     @property
     def _passphrase(self) -> Path:
         return self._root / "passphrase"

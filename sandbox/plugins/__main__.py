@@ -14,8 +14,8 @@ from sandbox.plugins.provider import Provider
 
 def main(name: str, engine_address: str) -> None:
     """Serve until the engine closes the process, and print the port first, as the engine expects."""
-    # A Ctrl-C in the engine's terminal is the engine's to deal with: it says Cancel, then ends its plugins.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The engine's own word for the end (a Ctrl-C in its terminal does not come here): ignored, it waits 5 s for it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(engine_address))
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=32))
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(name, engine), server)

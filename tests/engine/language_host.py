@@ -89,7 +89,8 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
 def main(engine_address: str) -> None:
     """Serve until the engine ends the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The engine's own word for the end: ignored, it waits 5 s for it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageHost(engine_address), server)
     port = server.add_insecure_port("127.0.0.1:0")

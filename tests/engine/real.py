@@ -12,14 +12,35 @@ from typing import Any
 
 import yaml
 
+from sandbox import cloud
 from sandbox.plugins.provider import VERSIONS
 from tests.e2e.deployment import PROJECT, Deployment, Run, checkout
 
 ENGINE = PROJECT / ".cache/engine/bin"
+# Before the one beside the CLI, which a linked .cache takes from elsewhere.
+LANGUAGE_HOST = PROJECT / "tests/engine/bin"
 PLUGINS = PROJECT / "sandbox/plugins/bin"
 ADDRESSES = "127.0.44.0/24"
 PASSPHRASE = "a passphrase of the tests"
 SECONDS = 300
+_NETWORKS = """\
+import pulumi
+from pulumi_alicloud import vpc
+
+before = []
+for number in range(pulumi.Config().get_int("networks", 1)):
+    cidr = pulumi.Config().get("cidr", "10.64.0.0/16")
+    opts = pulumi.ResourceOptions(depends_on=before)
+    before = [vpc.Network(f"net-{number}", cidr_block=cidr, opts=opts)]
+pulumi.export("last", before[0].id)
+pulumi.export("word", pulumi.Output.secret("a secret word"))
+"""
+_IN_CLOUD = (
+    "alicloud:vpc/network:Network",
+    "alicloud:vpc/switch:Switch",
+    "alicloud:ecs/securityGroup:SecurityGroup",
+    "alicloud:ecs/instance:Instance",
+)
 
 
 def build() -> None:
@@ -40,7 +61,7 @@ def account(folder: Path) -> dict[str, str]:
         (place / f"pulumi-resource-{name}").symlink_to(PLUGINS / f"pulumi-resource-{name}")
     (folder / "state").mkdir()
     return {
-        "PATH": f"{ENGINE}:{os.environ['PATH']}",
+        "PATH": f"{LANGUAGE_HOST}:{ENGINE}:{os.environ['PATH']}",
         "PULUMI_HOME": str(home),
         "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
@@ -58,8 +79,12 @@ class RealStack(Deployment):
 
     def pulumi(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
         """Run the CLI as it is typed, on this stack."""
+        return self.plain_pulumi(*arguments, "--stack", self.stack, environment=environment)
+
+    def plain_pulumi(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
+        """Run the CLI as it is typed, on whichever stack is selected."""
         done = subprocess.run(
-            ["pulumi", *arguments, "--stack", self.stack],
+            ["pulumi", *arguments],
             cwd=self.folder,
             env=self.environment | (environment or {}),
             stdin=subprocess.DEVNULL,
@@ -88,6 +113,51 @@ class RealStack(Deployment):
         assert run.status == 0, run.text
         deployment: dict[str, Any] = json.loads(run.text)["deployment"]
         return deployment
+
+    def use_networks(self) -> None:
+        """Let the stack's program be some networks, one after the other: quick, and nothing has to boot."""
+        (self.folder / "__main__.py").write_text(_NETWORKS)
+
+    def use_program(self, text: str) -> None:
+        """Let the stack's program be this one."""
+        (self.folder / "__main__.py").write_text(text)
+
+    def checked_out(self, name: str) -> None:
+        """Put a file of the checkout back as the project has it."""
+        shutil.copy2(PROJECT / name, self.folder / name)
+
+    def recorded(self) -> set[str]:
+        """Return the ids of what is in the cloud by the stack's state, which is read as it lies there."""
+        checkpoint = json.loads((self._backend() / f"stacks/flask-on-ecs/{self.stack}.json").read_text())
+        latest = checkpoint["checkpoint"]["latest"]
+        assert not latest.get("pending_operations"), latest["pending_operations"]
+        return {of["id"] for of in latest.get("resources", []) if of["type"] in _IN_CLOUD}
+
+    def there(self) -> set[str]:
+        """Return the ids of what is in the cloud, by the cloud."""
+        inventory = Path(self.environment["FLASK_SANDBOX"], "account/cloud.json")
+        things = json.loads(inventory.read_text()) if inventory.exists() else {}
+        return {
+            thing
+            for kind in ("networks", "vswitches", "groups", "instances")
+            for thing in things.get(kind, ())
+        }
+
+    def locks(self) -> list[Path]:
+        """Return the locks on stacks."""
+        return list((self._backend() / "locks").rglob("*.json"))
+
+    def take_down(self) -> None:
+        """Destroy the stack, whatever its program is now, where it was ever deployed; nothing may be left."""
+        if (self._backend() / f"stacks/flask-on-ecs/{self.stack}.json").exists():
+            gone = self.destroy()
+            assert gone.status == 0, gone.text
+        left = self.leftovers()
+        cloud.Cloud(cloud.Place(Path(self.environment["FLASK_SANDBOX"], "account")), "").remove_everything()
+        assert left == []
+
+    def _backend(self) -> Path:
+        return Path(self.environment["PULUMI_BACKEND_URL"].removeprefix("file://"), ".pulumi")
 
     def ids(self) -> dict[str, str]:
         """Return the id of each resource by its name, the engine's own aside."""
