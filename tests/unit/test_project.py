@@ -53,7 +53,8 @@ def test_make_test_leaves_nothing_out() -> None:
         "mypy",
         "shellcheck",
         r"pytest\b.* app/tests$",
-        r"pytest\b.* tests$",
+        *(rf"pytest\b.* {path.parent.relative_to(ROOT)}( |$)" for path in ROOT.glob("tests/*/__init__.py")),
+        *(rf"pytest\b.* tests/{name}( |$)" for name in ("host", "engine", "centos7")),
     ):
         assert re.search(step, planned, re.MULTILINE), step
 
