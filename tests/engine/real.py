@@ -154,7 +154,7 @@ class RealStack(Deployment):
             assert gone.status == 0, gone.text
         left = self.leftovers()
         cloud.Cloud(cloud.Place(Path(self.environment["FLASK_SANDBOX"], "account")), "").remove_everything()
-        assert left == []
+        assert left == [], left
 
     def _backend(self) -> Path:
         return Path(self.environment["PULUMI_BACKEND_URL"].removeprefix("file://"), ".pulumi")
