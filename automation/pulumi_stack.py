@@ -186,7 +186,7 @@ class _Workspace(automation.LocalWorkspace):
     """A workspace that leaves the selected stack as it is: each command names its own."""
 
     @property
-    def pulumi_version(self) -> str:  # type: ignore[override]
+    def pulumi_version(self) -> str:  # type: ignore[override]  # a property there, too
         """Say that the CLI writes its events to a file, as it did up to here.
 
         It ends in the middle of a step when nobody takes them from it any more, as where this process is killed.

@@ -149,12 +149,16 @@ class RealStack(Deployment):
 
     def take_down(self) -> None:
         """Destroy the stack, whatever its program is now, where it was ever deployed; nothing may be left."""
-        if (self._backend() / f"stacks/flask-on-ecs/{self.stack}.json").exists():
-            gone = self.destroy()
-            assert gone.status == 0, gone.text
-        left = self.leftovers()
-        cloud.Cloud(cloud.Place(Path(self.environment["FLASK_SANDBOX"], "account")), "").remove_everything()
-        assert left == []
+        account = cloud.Place(Path(self.environment["FLASK_SANDBOX"], "account"))
+        try:
+            if (self._backend() / f"stacks/flask-on-ecs/{self.stack}.json").exists():
+                gone = self.destroy()
+                assert gone.status == 0, gone.text
+            left = self.leftovers()
+            assert left == [], left
+        finally:
+            # For the next test, which a failure here is not to touch.
+            cloud.Cloud(account, "").remove_everything()
 
     def _backend(self) -> Path:
         return Path(self.environment["PULUMI_BACKEND_URL"].removeprefix("file://"), ".pulumi")

@@ -123,12 +123,12 @@ def test_an_interrupted_destroy_is_gone_on_with(networks: RealStack) -> None:
 def test_up_of_a_server_is_gone_on_with_from_wherever_it_was(stack: RealStack) -> None:
     stack.checked_out("__main__.py")
     stack.configure(networks=None)
-    asked: tuple[tuple[str, Callable[[Running], object]], ...] = (
+    ways: tuple[tuple[str, Callable[[Running], None]], ...] = (
         (r"Instance +\S+ ", lambda run: run.signal(signal.SIGINT)),
         (r"Command +\S+-ready ", lambda run: run.type(CTRL_C)),
         (r"Command +\S+-release ", lambda run: run.signal(signal.SIGTERM)),
     )
-    for step, ask in asked:
+    for step, ask in ways:
         run = Running(stack, "up", terminal=True)
         run.wait_for(step)
         ask(run)

@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sandbox.cloud import Cloud, Place
+from sandbox.packet_filter import Rule
 from tests.engine.real import RealStack, another, build, real_stack
 
 SECRET = "tell-nobody-of-the-lifecycle"
@@ -62,6 +64,23 @@ def test_nothing_changes_after_it(deployed: RealStack) -> None:
     refreshed = deployed.pulumi("refresh", "--yes", "--expect-no-changes")
     assert refreshed.status == 0, refreshed.text
     assert deployed.plan() == {}
+
+
+def test_a_rule_made_by_hand_is_found_by_drift_and_by_no_plan(deployed: RealStack) -> None:
+    clean = deployed.ops("drift", deployed.stack)
+    assert clean.status == 0, clean.text
+    assert "no changes" in clean.text
+    place = Place(Path(deployed.environment["FLASK_SANDBOX"], "account"))
+    cloud = Cloud(place, "cn-hangzhou")
+    group = deployed.ids()["flask-on-ecs-real-group"]
+    cloud.authorize(group, "sgr-by-hand", Rule("tcp", 22, 22, "0.0.0.0/0", "accept", 1))
+    try:
+        assert deployed.plan() == {}
+        found = deployed.ops("drift", deployed.stack)
+    finally:
+        cloud.revoke(group, "sgr-by-hand")
+    assert found.status == 1
+    assert "not the stack's: accept tcp 22/22 from 0.0.0.0/0" in found.text
 
 
 def test_an_edited_application_and_a_changed_rule_take_effect(deployed: RealStack) -> None:
