@@ -105,6 +105,9 @@ class Cloud:
         self._unused("VPC", network_id, ("vswitches", "network"), ("groups", "network"))
         networks.remove(self._container_name(network_id))
         self._inventory.drop("networks", network_id)
+        if not self._inventory.things["networks"]:
+            # Of an account that is empty again nothing stays on this machine.
+            packet_filter.remove(self._table)
 
     def create_vswitch(self, vswitch_id: str, network_id: str, cidr: str, zone: str) -> None:
         """Make a vswitch in a VPC."""
