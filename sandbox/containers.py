@@ -12,6 +12,7 @@ import os
 import resource
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ _NETWORK = "flask-on-ecs.sandbox.network"
 _SEED = "flask-on-ecs.sandbox.seed"
 _CLOUD_INIT_OUTPUT = "/var/log/cloud-init-output.log"
 _STOP_SECONDS = 20
+# podman says that an instance is stopped before its monitor has given the address back.
+_STILL_HELD = "is already allocated to container ID"
+_START_TRIES = 10
 _RETRY = "Run it again; if it fails again, see: podman ps -a"
 
 
@@ -96,7 +100,15 @@ def start(name: str) -> None:
     Raises:
         SandboxError: there is no such instance, or podman could not.
     """
-    run(["podman", "start", name], doing=f"start the instance {name}", advice=_RETRY)
+    for left in reversed(range(_START_TRIES)):
+        try:
+            run(["podman", "start", name], doing=f"start the instance {name}", advice=_RETRY)
+        except SandboxError as error:
+            if not left or _STILL_HELD not in str(error):
+                raise
+            time.sleep(0.5)
+        else:
+            break
     _admit_loopback(name)
 
 

@@ -34,7 +34,11 @@ start_again() {
     status=$(podman container inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$1")
     [ "$status" = "exited $rebooted" ] || return 0
     network=$(podman container inspect --format '{{index .Config.Labels "flask-on-ecs.sandbox.network"}}' "$1")
-    podman start "$1"
+    # podman's monitor may not have given the address back yet.
+    for _ in 1 2 3 4 5 6; do
+        podman start "$1" && break
+        sleep 0.5
+    done
     bridge=$(podman network inspect --format '{{.NetworkInterface}}' "$network")
     echo 1 >"/proc/sys/net/ipv4/conf/$bridge/route_localnet"
 }

@@ -162,16 +162,6 @@ def test_a_wrong_value_is_one_error_and_nothing_happens(
     assert deployed.on_server("cat /etc/machine-id") == before
 
 
-def test_destroy_wants_to_be_sure_and_leaves_nothing(deployed: Deployment) -> None:
-    assert "--yes" in deployed.ops("destroy", STACK).text
-    assert deployed.leftovers()
-    assert deployed.destroy().status == 0
-    assert deployed.leftovers() == []
-    missing = deployed.ops("output", STACK, "url")
-    assert missing.status == 1
-    assert "not deployed" in missing.text
-
-
 def test_a_public_key_is_taken_up_without_a_restart_and_goes_when_it_is_taken_out(
     deployed: Deployment,
 ) -> None:
@@ -192,6 +182,16 @@ def test_a_public_key_is_taken_up_without_a_restart_and_goes_when_it_is_taken_ou
     assert (
         deployed.on_server("cat /proc/sys/kernel/random/boot_id; systemctl show -P MainPID nginx") == booted
     )
+
+
+def test_destroy_wants_to_be_sure_and_leaves_nothing(deployed: Deployment) -> None:
+    assert "--yes" in deployed.ops("destroy", STACK).text
+    assert deployed.leftovers()
+    assert deployed.destroy().status == 0
+    assert deployed.leftovers() == []
+    missing = deployed.ops("output", STACK, "url")
+    assert missing.status == 1
+    assert "not deployed" in missing.text
 
 
 def reachable(address: str, port: int) -> bool:

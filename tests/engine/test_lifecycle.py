@@ -18,6 +18,7 @@ from tests.engine.real import RealStack, another, build, real_stack
 
 SECRET = "tell-nobody-of-the-lifecycle"
 SECOND = "second"
+LOGS = "journalctl --no-pager; cat /var/log/flask-bootstrap.log /var/log/flask/*.log /var/log/flask/*.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def test_a_secret_is_in_no_state_event_or_log(deployed: RealStack, tmp_path: Pat
         if of["urn"].endswith("-admin-key")
     )
     key = json.loads(private).splitlines()[1]
-    texts = [up.text, events.read_text(), deployed.on_server("journalctl --no-pager; cat /var/log/flask*")]
+    texts = [up.text, events.read_text(), deployed.on_server(LOGS)]
     texts += [
         file.read_text(errors="replace")
         for file in Path(deployed.environment["PULUMI_BACKEND_URL"].removeprefix("file://")).rglob("*")

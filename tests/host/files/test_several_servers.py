@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -16,6 +17,8 @@ from tests.host.files.client import get
 from tests.host.files.rig import Host
 from tests.host.files.variants import small
 
+# nginx's own, in seconds.
+FAIL_TIMEOUT = 10
 APPLICATION = """
 def app(environ, start_response):
     start_response("200 OK", [])
@@ -61,10 +64,11 @@ def site(other: Other, request: pytest.FixtureRequest) -> Iterator[Host]:
 
 
 def test_one_that_fails_is_left_alone(site: Host, other: Other) -> None:
+    start = time.monotonic()
     answers = Counter(get(site, "/").text for _ in range(60))
     assert answers == {"GET here": 60}, "tried elsewhere"
-    # max_fails.
-    assert other.asked == 3
+    # max_fails; on a machine so busy that this took longer than fail_timeout, one more for each.
+    assert other.asked in range(3, 4 + int((time.monotonic() - start) / FAIL_TIMEOUT))
 
 
 def test_what_was_sent_and_may_have_been_done_is_not_sent_again(site: Host, other: Other) -> None:
