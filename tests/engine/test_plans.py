@@ -101,10 +101,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     (folder / "local").mkdir()
     made = Both(real_stack(folder), checkout(folder / "local"))
     yield made
-    for stack in (made.real, made.sandbox):
-        gone = stack.destroy()
-        assert gone.status == 0, gone.text
-        assert stack.leftovers() == []
+    gone = [stack.destroy() for stack in (made.real, made.sandbox)]
+    assert [run.status for run in gone] == [0, 0], gone
+    assert made.real.leftovers() + made.sandbox.leftovers() == []
 
 
 @pytest.fixture(scope="module")
