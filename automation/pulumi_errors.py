@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 from pulumi import automation
 
-from progress import DeploymentError
+from components.asking import refusal
+from progress import DeploymentError, Step
 
 _INSTALL = "as pulumi.com/docs/install says"
 # Text of the CLI (3.219 to 3.276), and what to tell; {stack} is the stack's name, {said} the CLI's own words.
@@ -39,6 +40,7 @@ _EMPTY_WORDS = re.compile(
     r"(?:update|preview|refresh|destroy) (?:failed|canceled)\.?|(?:an unhandled error occurred: )?"
     r"program exited with non-zero exit code: \d+|resource monitor shut down.*|code: -?\d+|(?:stdout|stderr):"
 )
+_ON_A_SERVER = ("Command", "CopyToRemote")
 # The server's door, as seen by Pulumi's command provider and by the sandbox.
 _UNREACHABLE = re.compile(r"after \d+ failed attempts: dial tcp|no SSH server answers|dial tcp \S+:22: ")
 
@@ -85,6 +87,15 @@ def own_words(lines: Sequence[str]) -> str:
         if bare.strip() and not _EMPTY_WORDS.fullmatch(bare.strip()) and bare not in kept:
             kept.append(bare)
     return "\n".join(kept[-30:]) or "the Pulumi CLI failed and did not say why."
+
+
+def accounts_cause(failures: Sequence[tuple[Step, str]]) -> str | None:
+    """Return why the cloud refused each step that failed, where that is one thing: of the account, not of a resource.
+
+    What failed on a server is its own matter, whatever words it uses: a database may refuse a connection, too.
+    """
+    causes = {None if step.type in _ON_A_SERVER else refusal(text) for step, text in failures}
+    return causes.pop() if len(causes) == 1 else None
 
 
 def with_hint(stack: str, error: str) -> str:

@@ -14,7 +14,7 @@ from semver import VersionInfo
 
 from automation.drift import Rule
 from automation.pulumi_cli import Cli
-from automation.pulumi_errors import explained, own_words, sentence, with_hint
+from automation.pulumi_errors import accounts_cause, explained, own_words, sentence, with_hint
 from automation.pulumi_events import Events
 from automation.pulumi_lookup import look_up
 from components.asking import refusal
@@ -157,9 +157,7 @@ class PulumiStack:
             raise Interrupted
         if run.broken is not None:
             raise run.broken
-        refused = {refusal(text) for _, text in run.failures}
-        if len(refused) == 1 and (cause := refused.pop()):
-            # Of the account, not of a resource: each would say the same.
+        if cause := accounts_cause(run.failures):
             raise DeploymentError(cause)
         return Outcome(
             tuple(run.steps),
