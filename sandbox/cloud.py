@@ -115,9 +115,12 @@ class Cloud:
     def delete_network(self, network_id: str) -> None:
         """Remove a VPC; it must be empty."""
         self._unused("VPC", network_id, ("vswitches", "network"), ("groups", "network"))
-        networks.remove(self._container_name(network_id))
-        self._inventory.drop("networks", network_id)
-        self._apply_rules()
+        # At once: whoever sets the rules meanwhile looks at each network that is known.
+        with self._inventory as things:
+            networks.remove(self._container_name(network_id))
+            self._inventory.drop("networks", network_id)
+            if not things["networks"]:
+                packet_filter.remove(self._table)
 
     def create_vswitch(self, vswitch_id: str, network_id: str, cidr: str, zone: str) -> None:
         """Make a vswitch in a VPC."""
