@@ -23,5 +23,12 @@ echo "Installing $lock into .venv" >&2
 # pulumi-alicloud has some 4000 modules and the program uses four: compiling them all would take a minute.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement "$lock"
 # What ./ops imports is: where PYTHONDONTWRITEBYTECODE is set, each run would compile it anew, for more than a second.
-env -u PYTHONDONTWRITEBYTECODE PYTHONPATH=. .venv/bin/python -c \
-    'import automation.cli, components.firewall, components.flask_service, components.network, components.server, sandbox.stack'
+# pulumi-alicloud imports its modules when something of theirs is asked for: so something is.
+env -u PYTHONDONTWRITEBYTECODE PYTHONPATH=. .venv/bin/python - <<'IMPORTS'
+import automation.cli, automation.pulumi_stack, components.firewall, components.flask_service, components.lookups
+import components.network, components.server, sandbox.plugins.provider, sandbox.stack
+import grpc.aio, pulumi_alicloud, pulumi_command.remote, pulumi_tls
+
+pulumi_alicloud.ecs.Instance, pulumi_alicloud.vpc.Network, pulumi_alicloud.get_zones
+pulumi_command.remote.Command, pulumi_tls.PrivateKey
+IMPORTS
