@@ -51,10 +51,14 @@ class Deployment:
 
     def ops(self, *arguments: str, stdin: str = "") -> Run:
         """Run `./ops` to its end."""
+        return self.run("./ops", *arguments, stdin=stdin)
+
+    def run(self, *command: str, stdin: str = "", environment: Mapping[str, str] | None = None) -> Run:
+        """Run a command in the checkout to its end; `environment` is added to the deployment's."""
         done = subprocess.run(
-            ["./ops", *arguments],
+            command,
             cwd=self.folder,
-            env=self.environment,
+            env=self.environment | dict(environment or {}),
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

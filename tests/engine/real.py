@@ -22,7 +22,6 @@ LANGUAGE_HOST = PROJECT / "tests/engine/bin"
 PLUGINS = PROJECT / "sandbox/plugins/bin"
 ADDRESSES = "127.0.44.0/24"
 PASSPHRASE = "a passphrase of the tests"
-SECONDS = 300
 _NETWORKS = """\
 import pulumi
 from pulumi_alicloud import vpc
@@ -83,18 +82,7 @@ class RealStack(Deployment):
 
     def plain_pulumi(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
         """Run the CLI as it is typed, on whichever stack is selected."""
-        done = subprocess.run(
-            ["pulumi", *arguments],
-            cwd=self.folder,
-            env=self.environment | (environment or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        return Run(done.returncode, done.stdout)
+        return self.run("pulumi", *arguments, environment=environment)
 
     def plan(self) -> dict[str, str]:
         """Return what a preview says: name of each resource that is not the same → operation."""
