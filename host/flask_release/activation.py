@@ -1,7 +1,8 @@
 """The heart of a release and of a rollback: from one slot to the other without losing a request.
 
 Before the traffic moves, a failure stops the new slot and nothing changed. After it, and until the record moves,
-a failure sends the traffic back to the old slot, which still runs. After the record moved, the new one is live.
+a failure sends the traffic back to the old slot, which still runs. After the record moved, the new one is live, and
+what fails is a warning.
 """
 
 import time
@@ -23,7 +24,7 @@ from flask_release import (
 )
 from flask_release.host import Host, unit
 from flask_release.lock import Lock
-from flask_release.problem import Problem, say
+from flask_release.problem import Problem, say, warned
 from flask_release.settings import Settings
 
 
@@ -91,33 +92,41 @@ def activate(
             release,
             lambda: units.state(unit(slot)).failed,
         )
+        lock.step("record")
+        slots.commit(host, slot)
     except BaseException as error:
         _move_back(host, settings, slot, old.slot if old else None)
         if isinstance(error, Problem) and not error.detail:
             error.detail = units.journal(unit(slot), started)
         raise
-    lock.step("record")
-    slots.commit(host, slot)
-    releases.mark_served(host, release)
-    memory.spare(host, slot)
     say(f"release {release} serves from slot {slot}")
+    with warned("it could not be noted that the release serves; the next run notes it"):
+        releases.mark_served(host, release)
+    with warned("the kernel's order in which memory is freed could not be set"):
+        memory.spare(host, slot)
     if old:
         lock.step("drain")
-        _leave(host, settings, old.slot, workers, keep)
+        with warned(f"slot {old.slot} could not be left; the next run does it"):
+            _leave(host, settings, old.slot, workers, keep)
     lock.step("processes")
     processes.follow(host)
     return Activated(slot, old.release if old else None, moved)
 
 
 def _start(host: Host, settings: Settings, slot: str, release: str) -> None:
-    if units.state(unit(slot)).runs:
-        # One that sleeps ends at once; else it is nearly always the stop of the release before, still on its way.
+    if standby.sleeps(host, slot):
+        # Nobody was sent to it, and what an application has become in its sleep may not listen.
+        units.end(unit(slot))
+    elif units.state(unit(slot)).runs:
+        # Nearly always the stop of the release before, still on its way.
         units.stop(unit(slot))
     standby.forget(host, slot)
+    slots.clear(host, settings, slot)
     slots.occupy(host, slot, release)
     started = files.read_json(host.started) or {}
     digest = launcher.settings_digest(host, settings, release)
-    files.write_json(host.started, dict(started, **{slot: digest}))
+    with warned("the slot's settings could not be noted; the next `up` starts it anew"):
+        files.write_json(host.started, dict(started, **{slot: digest}))
     units.systemctl("reset-failed", unit(slot))
     # Without waiting: an application that hangs at its start is the gate's business, and its time limit's.
     units.must("start", "--no-block", unit(slot))

@@ -1,21 +1,24 @@
 """Release archives: looked into, and unpacked with nothing but plain files under known names."""
 
 import errno
-import json
 import os
 import re
 import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Dict, List, NamedTuple, Tuple, cast
+from typing import IO, Any, Dict, List, NamedTuple, Pattern, Tuple, cast
 
-from flask_release import files
+from flask_release import untrusted
 from flask_release.problem import Problem, say
 
 MAX_BYTES = 1 << 30
 MAX_FILES = 50000
+# Of release.json and requirements.txt, which are read whole; a long lock has some hundred KiB.
+_TEXT_LIMIT = 16 << 20
+_PATH_LIMIT = 1024
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _CALLABLE = re.compile(r"[A-Za-z_]\w*(\(\))?")
+_NAME_LIMIT = 255
 _ARCHIVE_ID = re.compile(r"[0-9a-f]{6,64}")
 
 
@@ -40,7 +43,7 @@ def read(path: Path) -> Archive:
             texts: Dict[str, bytes] = {}
             for member, name in members:
                 if name in ("release.json", "requirements.txt"):
-                    texts[name] = _open(tar, member).read()
+                    texts[name] = _read(path, tar, member)
     except FileNotFoundError:
         raise Problem(f"{path} is not there. Copy the archive to the host again.")
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
@@ -132,6 +135,26 @@ def _members(path: Path, tar: tarfile.TarFile) -> List[Tuple[tarfile.TarInfo, st
     return found
 
 
+def _is_name(pattern: Pattern[str], value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _NAME_LIMIT and bool(pattern.fullmatch(value))
+
+
+def _is_folder(path: PurePosixPath) -> bool:
+    """A folder of the application's."""
+    text = str(path)
+    return (
+        not path.is_absolute() and ".." not in path.parts and text.isprintable() and len(text) <= _PATH_LIMIT
+    )
+
+
+def _read(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    if member.size > _TEXT_LIMIT:
+        raise Problem(
+            f"{path}: {member.name} has more than {_TEXT_LIMIT >> 20} MiB. Make it with the stack's `up`."
+        )
+    return _open(tar, member).read()
+
+
 def _open(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     # A plain file always opens; the type allows None for folders and devices.
     return cast(IO[bytes], tar.extractfile(member))
@@ -139,10 +162,8 @@ def _open(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
 
 def _facts(path: Path, text: bytes) -> Dict[str, Any]:
     try:
-        facts = json.loads(text.decode())
+        facts = untrusted.json_object(text)
     except ValueError:
-        facts = None
-    if not isinstance(facts, dict):
         raise Problem(f"release.json in {path} is no JSON object. Make it with the stack's `up`.")
     facts.setdefault("pythonpath", ".")
     python_path = PurePosixPath(str(facts["pythonpath"]))
@@ -150,9 +171,9 @@ def _facts(path: Path, text: bytes) -> Dict[str, Any]:
         name
         for name, good in (
             ("id", _ARCHIVE_ID.fullmatch(str(facts.get("id")))),
-            ("module", _MODULE.fullmatch(str(facts.get("module")))),
-            ("callable", _CALLABLE.fullmatch(str(facts.get("callable")))),
-            ("pythonpath", not python_path.is_absolute() and ".." not in python_path.parts),
+            ("module", _is_name(_MODULE, facts.get("module"))),
+            ("callable", _is_name(_CALLABLE, facts.get("callable"))),
+            ("pythonpath", _is_folder(python_path)),
         )
         if not good
     ]
@@ -163,8 +184,3 @@ def _facts(path: Path, text: bytes) -> Dict[str, Any]:
             )
         )
     return dict(facts)
-
-
-def seal(folder: Path, group: str) -> None:
-    """Close a finished release to everybody but root and the service's group."""
-    files.folder(folder, 0o750, "root", group)

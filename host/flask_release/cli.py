@@ -10,6 +10,7 @@ import ipaddress
 import json
 import os
 import signal
+import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Any, Iterator, List, Optional, Tuple
@@ -36,6 +37,13 @@ def main(arguments: List[str]) -> int:
         return problem.code
     except OSError as error:
         say(f"error: {error}. Look at the disk and the rights of that place, and run this again.")
+        return FAILED
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        say(
+            f"error: {type(error).__name__} in {Path(where.filename).name}, line {where.lineno}: {error!s:.200}."
+            " This is a fault of flask-release: please report it with this line."
+        )
         return FAILED
 
 
@@ -98,9 +106,10 @@ def _boot(host: Host, _options: argparse.Namespace) -> int:
         # Started as what a slot requires, by the very run that holds the lock and repairs.
         say("another run is at work; nothing to do")
         return 0
+    repair.start_at_boot(host)
     with _locked(host, "boot", 0) as held_lock:
         configure.take_back(host)
-        repair.boot(host, settings.load(host), held_lock)
+        repair.repair(host, settings.load(host), held_lock)
     return 0
 
 

@@ -3,7 +3,19 @@
 from pathlib import Path
 from typing import Dict, List, Set
 
-from flask_release import bundle, processes, prune, release, repair, settings, slots, sshd, traffic, units
+from flask_release import (
+    accounts,
+    bundle,
+    processes,
+    prune,
+    release,
+    repair,
+    settings,
+    slots,
+    sshd,
+    traffic,
+    units,
+)
 from flask_release.bundle import Difference, File
 from flask_release.host import Host
 from flask_release.lock import Lock
@@ -36,6 +48,7 @@ def configure(host: Host, lock: Lock, folder: Path) -> None:
     repair.repair(host, _old_settings(host, new), lock)
     difference = bundle.compare(host, found, new.service_user)
     ran = units.state(NGINX).runs
+    accounts.make(host, new)
     lock.step("install files")
     if difference.names:
         bundle.install(host, found, difference, new.service_user)
@@ -47,7 +60,7 @@ def configure(host: Host, lock: Lock, folder: Path) -> None:
             traffic.test_nginx()
         tested = True
         release.restart(host, new, lock)
-        _nginx(host, difference)
+        _nginx(host, difference, accounts.separate(new))
         _enable(found)
         processes.follow(host)
         _around(host, found, difference)
@@ -100,7 +113,7 @@ def _system(host: Host, difference: Difference) -> None:
                 raise Problem(f"systemd-tmpfiles refuses /{name} (above).", ran.last(20))
 
 
-def _nginx(host: Host, difference: Difference) -> None:
+def _nginx(host: Host, difference: Difference, regrouped: bool) -> None:
     state = units.state(NGINX)
     if not state.runs or state.failed:
         units.must("start", NGINX)
@@ -113,7 +126,7 @@ def _nginx(host: Host, difference: Difference) -> None:
         say(
             "nginx goes on serving; what changed in its unit counts from its next start (`systemctl restart nginx`)"
         )
-    if difference.touches("etc/nginx/"):
+    if regrouped or difference.touches("etc/nginx/"):
         units.must("reload", NGINX)
 
 

@@ -4,13 +4,14 @@ import http.client
 import re
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional
 
-from flask_release import uwsgi
-from flask_release.host import Host
+from flask_release import members, uwsgi_stats
+from flask_release.host import Host, unit
 from flask_release.problem import Problem
 from flask_release.process import run
 from flask_release.settings import Settings
+from flask_release.uwsgi_stats import Worker
 
 NGINX_STATUS = "/nginx_status"
 _PROC = Path("/proc")
@@ -32,61 +33,27 @@ class Nginx(NamedTuple):
     waiting: int
 
 
-class Worker(NamedTuple):
-    """A worker of uWSGI. Counts since it was first started; times in seconds, memory in bytes.
-
-    Attributes:
-        id: its number, from 1.
-        pid: its process.
-        status: uWSGI's word: idle, busy, cheap, pause or sig.
-        threads: how many it has.
-        busy: how many of them have a request.
-        requests: answered.
-        exceptions: requests that ended in one.
-        harakiri: how often it was ended for a request that took too long.
-        respawns: how often it was started.
-        running: spent on requests.
-        average: mean time of a request.
-        sent: bytes of answers.
-        rss: resident memory, what it shares with the others included.
-    """
-
-    id: int
-    pid: int
-    status: str
-    threads: int
-    busy: int
-    requests: int
-    exceptions: int
-    harakiri: int
-    respawns: int
-    running: float
-    average: float
-    sent: int
-    rss: int
-
-
 class Slot(NamedTuple):
     """The uWSGI of a slot.
 
     Attributes:
-        pid: its master.
-        rss: resident memory of the master, in bytes.
         queue: connections that wait for a worker.
         queue_errors: how often the queue was found full.
         workers: its workers, those that were given up for lack of work too.
+        rss: resident memory of the workers in bytes, in the order of `workers`, what they share included.
+        master_rss: of the master.
     """
 
-    pid: int
-    rss: int
     queue: int
     queue_errors: int
     workers: List[Worker]
+    rss: List[int]
+    master_rss: int
 
     @property
     def memory(self) -> int:
         """Resident memory of master and workers in bytes; what they share is counted with each."""
-        return self.rss + sum(worker.rss for worker in self.workers)
+        return self.master_rss + sum(self.rss)
 
 
 def nginx(address: str, timeout: float = 2.0) -> Nginx:
@@ -126,23 +93,22 @@ def requests_a_second(address: str, seconds: float) -> float:
 def slot(host: Host, settings: Settings, name: str) -> Optional[Slot]:
     """What a slot's uWSGI says of itself, or None when it does not run or does not answer."""
     try:
-        stats: Optional[Dict[str, Any]] = uwsgi.stats(host.stats(name))
+        stats = uwsgi_stats.read(host.stats(name))
     except OSError:
         return None
     if stats is None:
         return None
-    sockets = stats.get("sockets") or []
-    queue = max([int(entry.get("queue") or 0) for entry in sockets] + [int(stats.get("listen_queue") or 0)])
+    queue = stats.queue
     if settings.tcp_address(name) is None:
         # uWSGI cannot tell for a unix socket: it says 0.
         queue = max(queue, waiting(str(host.socket(name))))
-    pid = int(stats.get("pid") or 0)
+    processes = members.of(host, unit(name))
     return Slot(
-        pid=pid,
-        rss=resident(pid),
         queue=queue,
-        queue_errors=int(stats.get("listen_queue_errors") or 0),
-        workers=[_worker(entry) for entry in stats.get("workers") or []],
+        queue_errors=stats.queue_errors,
+        workers=stats.workers,
+        rss=[resident(worker.pid) if worker.pid in processes.all else 0 for worker in stats.workers],
+        master_rss=resident(processes.main),
     )
 
 
@@ -167,23 +133,3 @@ def resident(pid: int) -> int:
     except OSError:
         return 0
     return int(found.group(1)) * 1024 if found else 0
-
-
-def _worker(entry: Dict[str, Any]) -> Worker:
-    cores = entry.get("cores") or []
-    pid = int(entry.get("pid") or 0)
-    return Worker(
-        id=int(entry.get("id") or 0),
-        pid=pid,
-        status=str(entry.get("status") or ""),
-        threads=len(cores),
-        busy=sum(bool(core.get("in_request")) for core in cores),
-        requests=int(entry.get("requests") or 0),
-        exceptions=int(entry.get("exceptions") or 0),
-        harakiri=int(entry.get("harakiri_count") or 0),
-        respawns=int(entry.get("respawn_count") or 0),
-        running=int(entry.get("running_time") or 0) / 1e6,
-        average=int(entry.get("avg_rt") or 0) / 1e6,
-        sent=int(entry.get("tx") or 0),
-        rss=resident(pid),
-    )

@@ -3,7 +3,11 @@
 systemd 219 knows lists and steps in a calendar, but no ranges of numbers: every field is written out.
 """
 
+import re
 from typing import Dict, List, Optional, Sequence, Set
+
+# Not isdigit(): that knows digits of other scripts, and some that are no numbers.
+_NUMBER = re.compile(r"[0-9]{1,4}")
 
 _MONTH_WORDS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAY_WORDS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -80,7 +84,7 @@ def _field(text: str, low: int, high: int, names: Dict[str, int]) -> Optional[Li
             first = _value(start, low, high, names)
             # "5/15" counts on from 5; "5" is only that.
             last = _value(end, low, high, names) if dash else high if step else first
-        every = int(step) if step.isdigit() else 0 if "/" in part else 1
+        every = int(step) if _NUMBER.fullmatch(step) else 0 if "/" in part else 1
         if every < 1 or last < first:
             raise ValueError(f"{text!r} is no field of cron's")
         values.update(range(first, last + 1, every))
@@ -88,7 +92,7 @@ def _field(text: str, low: int, high: int, names: Dict[str, int]) -> Optional[Li
 
 
 def _value(text: str, low: int, high: int, names: Dict[str, int]) -> int:
-    value = names.get(text.lower(), int(text) if text.isdigit() else -1)
+    value = names.get(text.lower(), int(text) if _NUMBER.fullmatch(text) else -1)
     if not low <= value <= high:
         raise ValueError(f"{text!r} is not between {low} and {high}")
     return value

@@ -45,7 +45,7 @@ def release(patient: Patient) -> List[Finding]:
         )
     else:
         link = (
-            f"current.sock → {host.socket(live.slot).name}"
+            f"current.sock → {files.target(host.current_socket)}"
             if settings.socket == "unix"
             else "nginx's upstream"
         )

@@ -1,9 +1,8 @@
 """Leaving a slot: its running requests are finished, its queue is empty, then it is stopped."""
 
 import time
-from typing import Any, Dict, Optional
 
-from flask_release import standby, units, uwsgi
+from flask_release import standby, units, uwsgi_stats
 from flask_release.host import Host, unit
 from flask_release.problem import Problem, say
 
@@ -36,25 +35,13 @@ def wait_until_idle(host: Host, slot: str, seconds: float) -> bool:
     idle = 0
     while True:
         try:
-            busy = requests(uwsgi.stats(host.stats(slot)))
+            stats = uwsgi_stats.read(host.stats(slot))
         except (ConnectionRefusedError, FileNotFoundError):
             return True
-        idle = idle + 1 if busy == 0 else 0
+        # Statistics that tell nothing are no sign of rest.
+        idle = idle + 1 if stats and stats.busy == 0 else 0
         if idle >= SAMPLES:
             return True
         if time.monotonic() >= until:
             return False
         time.sleep(INTERVAL)
-
-
-def requests(stats: Optional[Dict[str, Any]]) -> Optional[int]:
-    """Running and queued requests by an instance's statistics; None when they tell nothing."""
-    if stats is None:
-        return None
-    running = sum(
-        bool(core.get("in_request"))
-        for worker in stats.get("workers", ())
-        for core in worker.get("cores", ())
-    )
-    queued = sum(int(socket.get("queue") or 0) for socket in stats.get("sockets", ()))
-    return running + max(queued, int(stats.get("listen_queue") or 0))

@@ -6,12 +6,12 @@ import hashlib
 import json
 import os
 import pwd
-import shutil
 import stat
 from pathlib import Path
 from typing import Any, Iterator, Optional
 
 from flask_release.problem import Problem
+from flask_release.process import run
 
 
 def write(path: Path, content: bytes, mode: int = 0o644, group: Optional[str] = None) -> None:
@@ -91,9 +91,14 @@ def remove_tree(path: Path) -> None:
         return
     gone = path.with_name(".gone-" + path.name) if not path.name.startswith(".gone-") else path
     if gone != path:
-        shutil.rmtree(str(gone), ignore_errors=True)
+        _remove(gone)
         os.rename(str(path), str(gone))
-    shutil.rmtree(str(gone), ignore_errors=True)
+    _remove(gone)
+
+
+def _remove(folder: Path) -> None:
+    # A program: Python's own gives up at some depth, and other people's code may have filled the folder.
+    run(["rm", "-rf", "--", str(folder)])
 
 
 def leftovers(folder: Path) -> Iterator[Path]:
@@ -110,6 +115,29 @@ def folder(path: Path, mode: int, user: str = "root", group: str = "root") -> No
     if stat.S_IMODE(path.stat().st_mode) != mode:
         path.chmod(mode)
     give(path, user, group)
+
+
+def give_tree(path: Path, user: str) -> None:
+    """Give a folder with all in it to an account, without following links; nobody else writes to it.
+
+    By programs that know no limit of depth: other people's code may have filled it.
+
+    Raises:
+        Problem: there is something else than files, folders and links in it, or a file of somebody else's.
+    """
+    if os.geteuid() != 0:
+        return
+    odd = ["!", "(", "-type", "f", "-o", "-type", "d", "-o", "-type", "l", ")"]
+    foreign = ["-type", "f", "-links", "+1", "-user", "root"]
+    listed = run(["find", str(path), "-xdev", "(", *odd, "-o", *foreign, ")", "-print", "-quit"])
+    if listed.code != 0 or listed.output:
+        raise Problem(
+            f"Some package made what is no file of its own: {listed.last(1)!r:.200}. Take it out of the requirements."
+        )
+    for command in (["chown", "-hR", f"{user}:", str(path)], ["chmod", "-R", "a-s,u=rwX,go=rX", str(path)]):
+        ran = run(command)
+        if ran.code != 0:
+            raise Problem(f"`{' '.join(command)}` failed with {ran.code} (above).", ran.last(5))
 
 
 def give(path: Path, user: str, group: str) -> None:

@@ -103,7 +103,7 @@ class Host(NamedTuple):
 
     @property
     def run(self) -> Path:
-        """Sockets; empty after a boot."""
+        """What is there while the host runs; root's. In it, a folder of each slot's own."""
         return self.root / "run/flask"
 
     @property
@@ -181,16 +181,16 @@ class Host(NamedTuple):
         return self.state / "processes.json"
 
     def socket(self, slot: str) -> Path:
-        """The slot's uwsgi socket."""
-        return self.run / f"{slot}.sock"
+        """The slot's uwsgi socket. Its folder is the application's: see `untrusted.py`, as for the next two."""
+        return self.run / slot / "app.sock"
 
     def stats(self, slot: str) -> Path:
         """The slot's statistics socket."""
-        return self.run / f"{slot}.stats.sock"
+        return self.run / slot / "stats.sock"
 
     def fifo(self, slot: str) -> Path:
         """The slot's command pipe."""
-        return self.run / f"{slot}.fifo"
+        return self.run / slot / "fifo"
 
     def environment(self, release: str) -> Path:
         """The release's environment variables."""

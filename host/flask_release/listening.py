@@ -55,6 +55,20 @@ def listeners() -> List[Listener]:
     return sorted(found, key=lambda listener: (listener.port, listener.address))
 
 
+def own(port: int, user: str) -> List[int]:
+    """Processes of an account that listen on a port. For root, as in tests, everything would be one's own: none."""
+    uid = files.uid(user)
+    found = [listener.holder.pid for listener in listeners() if listener.port == port and listener.holder]
+    return [pid for pid in found if uid != 0 and _uid(pid) == uid]
+
+
+def _uid(pid: int) -> Optional[int]:
+    try:
+        return (_PROC / str(pid)).stat().st_uid
+    except OSError:
+        return None
+
+
 def holder(pid: int) -> Holder:
     """What a process is."""
     units = _UNIT.findall(files.read_text(_PROC / str(pid) / "cgroup"))

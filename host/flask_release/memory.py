@@ -8,7 +8,7 @@ import contextlib
 from pathlib import Path
 
 from flask_release import meminfo
-from flask_release.host import Host
+from flask_release.host import Host, unit
 
 # /proc/<pid>/oom_score_adj: before all others, and no preference. Processes pass it on to those they start.
 FIRST = "1000"
@@ -25,26 +25,28 @@ def offer() -> None:
 
 def spare(host: Host, slot: str) -> None:
     """Take the slot's processes out of the first choice."""
-    # Here: a slot that starts has no use for it.
-    from flask_release import uwsgi
-
-    master = uwsgi.known(host.stats(slot)).get("pid")
-    if master:
-        _write(str(master), NONE)
-        # Asked once more: a worker that started in between may have it from the master as it was.
-        for worker in uwsgi.workers(uwsgi.known(host.stats(slot))):
-            _write(str(worker["pid"]), NONE)
+    _set(host, slot, NONE)
 
 
-def offer_master(pid: int) -> None:
-    """Make a slot's master, and the workers that it will start, the kernel's first choice."""
-    _write(str(pid), FIRST)
+def offer_slot(host: Host, slot: str) -> None:
+    """Make the slot's processes, and those that they will start, the kernel's first choice."""
+    _set(host, slot, FIRST)
 
 
 def scarce() -> bool:
     """So little memory is left that nothing should be held that could be started anew."""
     found = meminfo.read()
     return found.available < _SPARE * found.total
+
+
+def _set(host: Host, slot: str, value: str) -> None:
+    # Here: a slot that starts has no use for it.
+    from flask_release import members
+
+    # Twice: a process that started in between may have it from its parent as it was.
+    for _ in range(2):
+        for pid in members.of(host, unit(slot)).all:
+            _write(str(pid), value)
 
 
 def _write(process: str, value: str) -> None:

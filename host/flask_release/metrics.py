@@ -11,9 +11,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Tuple
 
 from flask_release import counters, releases, settings, slots, trim
-from flask_release.counters import Nginx, Slot, Worker
+from flask_release.counters import Nginx, Slot
 from flask_release.host import SLOTS, Host
 from flask_release.problem import Problem
+from flask_release.uwsgi_stats import Worker
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _REQUEST_SECONDS = 5.0
@@ -32,7 +33,7 @@ _SLOT: Tuple[Tuple[str, str, str, Callable[[Slot], float]], ...] = (
     ("uwsgi_listen_queue_length", "gauge", "Connections that wait for a worker.", lambda of: of.queue),
     ("uwsgi_listen_queue_errors", "gauge", "Times the queue was full.", lambda of: of.queue_errors),
     ("uwsgi_workers", "gauge", "Workers.", lambda of: len(of.workers)),
-    ("uwsgi_master_rss_bytes", "gauge", "Resident memory of the master.", lambda of: of.rss),
+    ("uwsgi_master_rss_bytes", "gauge", "Resident memory of the master.", lambda of: of.master_rss),
 )
 _WORKER: Tuple[Tuple[str, str, str, Callable[[Worker], float]], ...] = (
     ("busy", "gauge", "Whether the worker has a request.", lambda of: of.status == "busy"),
@@ -45,7 +46,6 @@ _WORKER: Tuple[Tuple[str, str, str, Callable[[Worker], float]], ...] = (
     ("running_time_seconds_total", "counter", "Time spent on requests.", lambda of: of.running),
     ("average_response_time_seconds", "gauge", "Mean time of a request.", lambda of: of.average),
     ("transmitted_bytes_total", "counter", "Bytes of answers.", lambda of: of.sent),
-    ("rss_bytes", "gauge", "Resident memory, what it shares included.", lambda of: of.rss),
 )
 
 
@@ -112,6 +112,18 @@ def _families(host: Host) -> Iterator[Tuple[str, str, str, List[_Sample]]]:
                 meaning,
                 [_Sample(labels, of_worker(worker)) for labels, worker in workers],
             )
+    resident = [
+        _Sample({"slot": slot, "worker_id": str(worker.id)}, rss)
+        for slot, of in running.items()
+        for worker, rss in zip(of.workers, of.rss)
+    ]
+    if resident:
+        yield (
+            "uwsgi_worker_rss_bytes",
+            "gauge",
+            "Resident memory of the worker, what it shares included.",
+            resident,
+        )
     yield from _release(host)
 
 

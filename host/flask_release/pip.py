@@ -3,7 +3,7 @@
 import re
 import sys
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, NamedTuple, Tuple
 
 from flask_release.problem import Problem
 from flask_release.process import run, system_environment
@@ -74,32 +74,53 @@ _SILENT = (3, 6)
 _NEWER = "; `python: standalone` has a newer Python, on a new server"
 
 
-def install(venv: Path, what: str, *arguments: str) -> None:
-    """Run `pip install` in an environment.
+class Builder(NamedTuple):
+    """pip in an environment that is being built, run as an account of its own.
 
-    Args:
+    Attributes:
         venv: the environment's folder.
-        what: what is installed, for the message.
-        arguments: of `pip install`.
-
-    Raises:
-        Problem: it failed, with the end of what it printed and the cause in plain words.
+        interpreter: the Python that it was made from.
+        user: the account.
+        home: its home, for this build alone.
     """
-    command = [
-        str(venv / "bin/python"),
-        "-s",
-        "-m",
-        "pip",
-        "--no-input",
-        "--disable-pip-version-check",
-        "install",
-    ]
-    ran = run([*command, *arguments], env=_environment(), timeout=SECONDS, background=True)
-    if ran.code != 0:
-        why = cause(ran.output, _python(venv)) or (
-            f"pip ended with {ran.code}; its last lines tell why. Correct requirements.txt and run this again"
+
+    venv: Path
+    interpreter: str
+    user: str
+    home: Path
+
+    def install(self, what: str, *arguments: str) -> None:
+        """Run `pip install` in the environment.
+
+        Args:
+            what: what is installed, for the message.
+            arguments: of `pip install`.
+
+        Raises:
+            Problem: it failed, with the end of what it printed and the cause in plain words.
+        """
+        command = [
+            str(self.venv / "bin/python"),
+            "-s",
+            "-m",
+            "pip",
+            "--no-input",
+            "--disable-pip-version-check",
+            "install",
+        ]
+        ran = run(
+            [*command, *arguments],
+            env=_environment(self.home),
+            cwd=str(self.home),
+            user=self.user,
+            timeout=SECONDS,
+            background=True,
         )
-        raise Problem(f"Installing {what} failed: {why}.", ran.last(25))
+        if ran.code != 0:
+            why = cause(ran.output, _version(self.interpreter)) or (
+                f"pip ended with {ran.code}; its last lines tell why. Correct requirements.txt and run this again"
+            )
+            raise Problem(f"Installing {what} failed: {why}.", ran.last(25))
 
 
 def cause(output: str, python: Tuple[int, int]) -> str:
@@ -131,17 +152,22 @@ def _for_another_python(output: str, version: str, old: bool) -> str:
     return ""
 
 
-def _environment() -> Dict[str, str]:
+def _environment(home: Path) -> Dict[str, str]:
     # The host's own settings of pip hold: PIP_CERT, PIP_INDEX_URL, PIP_FIND_LINKS, proxies, /etc/pip.conf.
     environment = system_environment()
+    # Who this tool was called by is not who builds.
+    for name in ("SUDO_USER", "SUDO_UID", "SUDO_GID", "USER", "LOGNAME", "MAIL", "XDG_RUNTIME_DIR"):
+        environment.pop(name, None)
     environment["PIP_ROOT_USER_ACTION"] = "ignore"
-    environment.setdefault("HOME", "/root")
+    environment["HOME"] = str(home)
+    environment["TMPDIR"] = str(home)
     return environment
 
 
-def _python(venv: Path) -> Tuple[int, int]:
+def _version(interpreter: str) -> Tuple[int, int]:
     """The environment's Python; where it does not tell, this tool's, which is the same but for a setting of its own."""
-    asked = [str(venv / "bin/python"), "-I", "-c", "import sys; print(*sys.version_info[:2])"]
+    # Not the environment's own: what packages put there is theirs to run, and not root's.
+    asked = [interpreter, "-I", "-S", "-c", "import sys; print(*sys.version_info[:2])"]
     try:
         major, minor = run(asked).output.split()
         return int(major), int(minor)

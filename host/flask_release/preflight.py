@@ -116,16 +116,15 @@ def run_release_command(host: Host, settings: Settings, slot: str, release: str,
         )
 
 
-def compile_code(host: Host, release: str) -> None:
+def compile_code(host: Host, settings: Settings, release: str) -> None:
     """Compile the release's modules, which the service may not do in a folder that it cannot write to.
 
     A file that does not compile is left to the import check: it may be one that is never imported.
     """
-    facts = releases.facts(host, release)
-    python = str(releases.venv(host, facts) / "bin/python")
-    run(
-        [python, "-I", "-m", "compileall", "-q", str(releases.folder(host, release) / "app")], background=True
-    )
+    # Not the environment's Python: that starts with whatever a package put into it, and this is root.
+    python = settings.interpreter(host)
+    folder = str(releases.folder(host, release) / "app")
+    run([python, "-I", "-S", "-m", "compileall", "-q", folder], background=True)
 
 
 def environment(host: Host, settings: Settings, slot: str, release: str) -> Dict[str, str]:

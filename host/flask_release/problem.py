@@ -1,8 +1,9 @@
 """What went wrong, told to the operator."""
 
+import contextlib
 import os
 import sys
-from typing import TextIO
+from typing import Iterator, TextIO
 
 FAILED = 1
 REFUSED = 3
@@ -22,6 +23,16 @@ class Problem(Exception):
         self.text = text
         self.detail = detail.rstrip()
         self.code = code
+
+
+@contextlib.contextmanager
+def warned(what: str) -> Iterator[None]:
+    """Have a failure inside told as a warning: what serves, serves already, and none of this may undo it."""
+    try:
+        yield
+    except Exception as error:
+        why = error.text if isinstance(error, Problem) else str(error) or type(error).__name__
+        say(f"warning: {what}: {why}")
 
 
 def say(line: str) -> None:

@@ -4,12 +4,13 @@ import contextlib
 import ctypes
 import os
 import pwd
+import select
 import signal
 import subprocess
 import time
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import IO, Callable, Dict, List, NamedTuple, Optional, cast
 
-from flask_release import memory
+from flask_release import memory, strays
 from flask_release.problem import Problem
 
 # A remote command's PATH may leave these out; systemctl, nginx and sysctl live there on some systems.
@@ -17,6 +18,9 @@ SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/s
 NICE = 10
 # Seconds that the output of an ended program takes to read.
 READING = 1.0
+# Bytes of a program's output that are kept, the last ones: it may print for as long as it likes.
+OUTPUT_LIMIT = 1 << 20
+POLL = 0.1
 _PR_SET_PDEATHSIG = 1
 
 
@@ -34,37 +38,66 @@ class Ran(NamedTuple):
 class Running:
     """A program that was started."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", name: str, timeout: float) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", name: str, timeout: float, user: str = "") -> None:
         self._process = process
         self._name = name
+        self._user = user
         self._timeout = timeout
         self._until = time.monotonic() + timeout
 
     def end(self) -> Ran:
-        """Wait for its end; to be called once.
+        """Wait for its end; to be called once. What ran as another account leaves no process behind.
 
         Raises:
             Problem: it took too long, and was killed with all it started.
         """
+        output = bytearray()
         try:
             # One that has ended is read even when its time is over.
-            output, _ = self._process.communicate(timeout=max(READING, self._until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self.kill()
-            output, _ = self._process.communicate()
-            text = output.decode(errors="replace")
-            raise Problem(f"{self._name} took longer than {self._timeout:g} s and was ended.", text)
+            in_time = self._read(output, max(time.monotonic() + READING, self._until))
+            if not in_time:
+                self.kill()
+                self._read(output, time.monotonic() + READING)
         except BaseException:
             self.kill()
             self._process.wait()
             raise
-        return Ran(self._process.returncode, output.decode(errors="replace"))
+        finally:
+            self._pipe().close()
+            if self._user:
+                strays.end(self._user)
+        text = output.decode(errors="replace")
+        if not in_time:
+            raise Problem(f"{self._name} took longer than {self._timeout:g} s and was ended.", text)
+        return Ran(self._process.returncode, text)
 
     def kill(self) -> None:
         """End it with all it started, if it still runs."""
         if self._process.poll() is None:
             with contextlib.suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            if self._user:
+                strays.end(self._user)
+
+    def _read(self, output: bytearray, until: float) -> bool:
+        """Read what it prints, of which the end is kept, until it has ended; False when it has not in time."""
+        reading = True
+        while time.monotonic() < until:
+            if reading and select.select([self._pipe()], [], [], POLL)[0]:
+                chunk = os.read(self._pipe().fileno(), 65536)
+                reading = bool(chunk)
+                output += chunk
+                del output[:-OUTPUT_LIMIT]
+            elif self._process.poll() is not None:
+                # Ended; where the pipe is still open, what it started holds it.
+                return True
+            elif not reading:
+                time.sleep(POLL / 10)
+        return False
+
+    def _pipe(self) -> IO[bytes]:
+        return cast(IO[bytes], self._process.stdout)
 
 
 def run(
@@ -117,7 +150,7 @@ def start(
         )
     except FileNotFoundError as error:
         raise Problem(f"{command[0]} is not there ({error}). Install it, or look at the bootstrap's log.")
-    return Running(process, command[0], timeout)
+    return Running(process, command[0], timeout, user if os.geteuid() == 0 else "")
 
 
 def system_environment() -> Dict[str, str]:

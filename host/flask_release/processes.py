@@ -9,7 +9,7 @@ from typing import Dict, List
 
 from flask_release import files, procfile, releases, slots, units
 from flask_release.host import Host
-from flask_release.problem import Problem, say
+from flask_release.problem import say, warned
 from flask_release.procfile import Cron
 
 _PATTERNS = ("flask-worker-*.service", "flask-cron-*.service", "flask-cron-*.timer")
@@ -29,6 +29,11 @@ def follow(host: Host) -> None:
 
     A failure is told, not raised: the release serves already.
     """
+    with warned("the Procfile's processes are not all as they should be"):
+        _follow(host)
+
+
+def _follow(host: Host) -> None:
     live = slots.live(host)
     wanted = _wanted(host, live.release) if live else {}
     done = files.read_json(host.processes) or {}
@@ -38,12 +43,8 @@ def follow(host: Host) -> None:
     gone = [name for name in _present(host) if name not in wanted]
     if not wanted and not gone:
         return
-    try:
-        _replace(host, wanted, gone)
-        _start(wanted, done.get("units") or {}, listed)
-    except Problem as problem:
-        say(f"warning: the Procfile's processes are not all as they should be: {problem.text}")
-        return
+    _replace(host, wanted, gone)
+    _start(wanted, done.get("units") or {}, listed)
     files.write_json(host.processes, {"release": live.release if live else "", "units": listed})
 
 

@@ -12,6 +12,12 @@ from flask_release import crontab
 from flask_release.problem import Problem
 
 _LINE = re.compile(r"([A-Za-z0-9_-]+)\s*:\s*(.*)")
+# A process becomes a unit of systemd, whose name may have 255 characters with all that is around it; a unit and its
+# start take their time, and the limits hold in both.
+NAME_LIMIT = 64
+COUNT_LIMIT = 100
+BYTES_LIMIT = 64 << 10
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _WEB = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*(?:\(\))?)")
 
 
@@ -42,21 +48,28 @@ def read(app: Path) -> Procfile:
     """
     file = app / "Procfile"
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        with file.open("rb") as opened:
+            content = opened.read(BYTES_LIMIT + 1)
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         return EMPTY
     except (OSError, ValueError) as error:
         raise Problem(f"The application's Procfile cannot be read: {error}. Correct it and release again.")
+    if len(content) > BYTES_LIMIT:
+        raise Problem(
+            f"The application's Procfile has more than {BYTES_LIMIT >> 10} KiB. Put long commands into scripts, and"
+            " release again."
+        )
     found = EMPTY._replace(workers={}, crons={})
-    for number, raw in enumerate(text.splitlines(), 1):
+    for number, raw in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         line = raw.strip()
         if line and not line.startswith("#"):
             try:
                 found = _add(found, line)
             except ValueError as error:
                 raise Problem(
-                    f"Line {number} of the application's Procfile, {line!r}: {error}. Nothing was changed. Correct it"
-                    " and release again."
+                    f"Line {number} of the application's Procfile, {line[:80]!r}: {error}. Nothing was changed. Correct"
+                    " it and release again."
                 )
     return found
 
@@ -67,10 +80,16 @@ def commands(procfile: Procfile) -> Dict[str, str]:
 
 
 def _add(found: Procfile, line: str) -> Procfile:
+    if _CONTROL.search(line):
+        raise ValueError("it has a control character in it")
     parts = _LINE.fullmatch(line)
     if parts is None or not parts.group(2):
         raise ValueError("it is not of the form `name: command`")
     name, command = parts.groups()
+    if len(name) > NAME_LIMIT:
+        raise ValueError(f"the name is longer than {NAME_LIMIT} characters")
+    if len(found.workers) + len(found.crons) >= COUNT_LIMIT and name not in ("web", "release"):
+        raise ValueError(f"there are more than {COUNT_LIMIT} processes")
     if name == "cron":
         time, command = crontab.split(command)
         cron = Cron(crontab.calendars(time), command)

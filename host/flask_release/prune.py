@@ -5,7 +5,7 @@ from typing import List, Set
 
 from flask_release import files, releases, slots, venvs
 from flask_release.host import Host
-from flask_release.problem import say
+from flask_release.problem import say, warned
 from flask_release.settings import Settings
 
 # The newest copy of each kind is what the stack's state refers to: a run of `up` may ask for it again.
@@ -35,11 +35,8 @@ def prune(host: Host, settings: Settings) -> List[str]:
 
 def after_release(host: Host, settings: Settings) -> None:
     """Prune, and let no failure of it fail the release, which serves already."""
-    try:
+    with warned("old releases were not removed"):
         removed = prune(host, settings)
-    except OSError as error:
-        say(f"warning: old releases were not removed: {error}")
-    else:
         if removed:
             say("removed old releases: {}".format(", ".join(removed)))
 

@@ -147,7 +147,7 @@ def prepare(
         say(f"environment {venv} built in {time.monotonic() - began:.1f} s")
     if fresh:
         lock.step("compile")
-        preflight.compile_code(host, release_id)
+        preflight.compile_code(host, settings, release_id)
     command = procfile.read(releases.folder(host, release_id) / "app").release
     if command is None:
         return
@@ -245,7 +245,7 @@ def _unpack(
             facts["module"], facts["callable"] = web
         files.write_json(part / "release.json", facts)
         os.symlink(f"../../venvs/{venv}", str(part / "venv"))
-        archive.seal(part, settings.service_user)
+        releases.seal(part, settings.web_group)
         os.rename(str(part), str(folder))
         files.sync_folder(host.releases)
     except BaseException:

@@ -48,6 +48,11 @@ def exists(host: Host, release: str) -> bool:
     return bool(ID.fullmatch(release)) and (folder(host, release) / "release.json").is_file()
 
 
+def seal(folder: Path, group: str) -> None:
+    """Close a release to everybody but root and the group of the application and nginx."""
+    files.folder(folder, 0o750, "root", group)
+
+
 def facts(host: Host, release: str) -> Dict[str, Any]:
     """The release's release.json.
 

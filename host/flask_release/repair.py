@@ -18,13 +18,15 @@ from flask_release import (
     slots,
     standby,
     static,
+    strays,
     traffic,
     units,
 )
 from flask_release.host import SLOTS, Host, unit
 from flask_release.lock import Lock
-from flask_release.problem import Problem, say
+from flask_release.problem import Problem, say, warned
 from flask_release.settings import Settings
+from flask_release.settings import load as settings_of
 
 
 def repair(host: Host, settings: Settings, lock: Lock) -> None:
@@ -44,7 +46,12 @@ def repair(host: Host, settings: Settings, lock: Lock) -> None:
             outcome="interrupted",
             reason="killed at: {}".format(before.get("step")),
         )
-    clear(host)
+    with warned("what an interrupted run left could not be removed"):
+        clear(host)
+    for account in (settings.service_user, settings.build_user):
+        ended = strays.end(account)
+        if ended:
+            say(f"{ended} processes of {account} were left over and are ended")
     live = slots.live(host)
     has_traffic = traffic.current(host, settings)
     if (
@@ -65,13 +72,14 @@ def repair(host: Host, settings: Settings, lock: Lock) -> None:
         workers = traffic.move(host, settings, live.slot if live else None)
     static.serve_from(host, live.slot if live else None)
     if live:
-        memory.spare(host, live.slot)
-        entry = releases.entry(host, live.release)
-        if entry and not entry.served:
-            releases.mark_served(host, live.release)
-        left = (before or {}).get("left")
-        if left and live.release == (before or {}).get("release"):
-            releases.left_by_rollback(host, left)
+        with warned("the state of the live release could not be noted"):
+            memory.spare(host, live.slot)
+            entry = releases.entry(host, live.release)
+            if entry and not entry.served:
+                releases.mark_served(host, live.release)
+            left = (before or {}).get("left")
+            if left and live.release == (before or {}).get("release"):
+                releases.left_by_rollback(host, left)
     for slot in SLOTS:
         if live and slot not in (live.slot, has_traffic) and standby.sleeps(host, slot):
             continue
@@ -98,22 +106,29 @@ def clear(host: Host) -> None:
             files.remove_tree(path)
 
 
-def boot(host: Host, settings: Settings, lock: Lock) -> None:
+def start_at_boot(host: Host) -> None:
     """Start what is live, after the host started: /run is empty then.
 
-    The slots' units are not enabled: this is the one place that starts a slot at boot, by the record.
+    The slots' units are not enabled: this is the one place that starts a slot at boot, by the record. It comes before
+    all else and writes to no disk, so that neither a full one nor anything that the application left keeps it.
+
+    Raises:
+        Problem: systemd does not start it.
     """
     live = slots.live(host)
-    clear(host)
-    _move_at_boot(host, settings, live.slot if live else None)
+    try:
+        settings = settings_of(host)
+    except Problem as problem:
+        say(f"warning: {problem.text}")
+        settings = Settings()
+    with warned("the traffic could not be sent to the live slot"):
+        _move_at_boot(host, settings, live.slot if live else None)
     if live is None:
         say("no release yet")
-        return
-    repair(host, settings, lock)
-    if not units.slot_runs(live.slot):
+    elif not units.slot_runs(live.slot):
         # Not waited for: this runs inside the boot's own transaction, ordered before the slot.
         units.must("start", "--no-block", unit(live.slot))
-    say(f"release {live.release} starts in slot {live.slot}")
+        say(f"release {live.release} starts in slot {live.slot}")
 
 
 def _move_at_boot(host: Host, settings: Settings, slot: Optional[str]) -> None:

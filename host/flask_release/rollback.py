@@ -6,7 +6,7 @@ from typing import Any, Dict, Optional
 from flask_release import activation, preflight, release, releases, slots, venvs
 from flask_release.host import Host
 from flask_release.lock import Lock
-from flask_release.problem import REFUSED, Problem, say
+from flask_release.problem import REFUSED, Problem, say, warned
 from flask_release.settings import Settings
 
 # It served before: one good answer tells that it does again.
@@ -55,8 +55,9 @@ def rollback(
     facts = {"action": "rollback", "release": target.id, "author": target.author, "commit": target.commit}
     done = release.logged(host, lock, facts, began, work)
     if live:
-        releases.left_by_rollback(host, live.release)
-        say(f"release {live.release} is marked bad")
+        with warned(f"release {live.release} could not be marked bad"):
+            releases.left_by_rollback(host, live.release)
+            say(f"release {live.release} is marked bad")
     return release.result(target.id, done, began)
 
 

@@ -47,6 +47,9 @@ class Settings(NamedTuple):
         socket: "unix", or the TCP address of slot a; slot b takes the next port.
         health_path: path of the health check, with its query if it has one.
         service_user: account and group that the application runs as.
+        web_group: group of the application and of nginx: whose sockets and releases both reach.
+        nginx_user: account of nginx's workers.
+        build_user: account that builds environments.
         python: interpreter that makes environments; empty: the one of the bootstrap.
         keep_releases: releases on disk, the live one among them.
         check: the gate of a release.
@@ -65,6 +68,9 @@ class Settings(NamedTuple):
     socket: str = "unix"
     health_path: str = "/"
     service_user: str = "flask"
+    web_group: str = "flask-web"
+    nginx_user: str = "nginx"
+    build_user: str = "flask-build"
     python: str = ""
     keep_releases: int = 5
     check: Check = Check()

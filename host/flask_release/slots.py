@@ -5,11 +5,16 @@ The record is one symbolic link, /srv/flask/live, replaced by rename(2). A relea
 (a run was killed in between, or the host booted) makes the traffic follow the record: see `repair.py`.
 """
 
+import contextlib
+import os
+import signal
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from flask_release import files
+from flask_release import files, listening
 from flask_release.host import SLOTS, Host
+from flask_release.problem import say
+from flask_release.process import run
 from flask_release.settings import Settings
 from flask_release.uwsgi import Address
 
@@ -38,6 +43,19 @@ def occupant(host: Host, slot: str) -> Optional[str]:
 def occupy(host: Host, slot: str, release: str) -> None:
     """Point a slot, which must not run, to a release."""
     files.link(host.slots / slot, "../releases/" + release)
+
+
+def clear(host: Host, settings: Settings, slot: str) -> None:
+    """Empty the folder of a slot that does not run, and free its port: whoever was there could have left anything."""
+    folder = host.socket(slot).parent
+    if folder.is_dir():
+        run(["find", str(folder), "-xdev", "-mindepth", "1", "-delete"])
+    address = settings.tcp_address(slot)
+    if address is not None:
+        for pid in listening.own(address[1], settings.service_user):
+            say(f"process {pid} of the application holds port {address[1]}, slot {slot}'s: it is ended")
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def commit(host: Host, slot: str) -> None:

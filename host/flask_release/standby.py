@@ -1,16 +1,18 @@
 """The slot that was left, asleep: its application is loaded and its master runs, without workers.
 
-A rollback to it answers within milliseconds: the first question wakes it (uWSGI's cheap mode). Until the next release
-takes its slot it costs the memory of one process, of which it is the first to be ended when memory runs out. The file
+A rollback to it answers within milliseconds: the first question wakes it (uWSGI's cheap mode). Nothing else of it runs:
+where the application started processes of its own, the slot is stopped instead. Until the next release takes its slot
+it costs the memory of one process, of which it is the first to be ended when memory runs out. The file
 /run/flask/<slot>.asleep says that it sleeps: gone after a boot, as the slot is.
 """
 
 import os
 import time
-from typing import Callable, Optional, Set
+from typing import Callable, Optional
 
-from flask_release import files, launcher, memory, slots, units, uwsgi
-from flask_release.host import Host
+from flask_release import files, launcher, members, memory, slots, units, untrusted
+from flask_release.host import Host, unit
+from flask_release.members import Members
 from flask_release.problem import say
 from flask_release.settings import Settings
 
@@ -24,25 +26,23 @@ _CHEAP = b"C"
 
 def sleep(host: Host, slot: str) -> bool:
     """Put an idle slot, which nginx asks no more, to sleep; False when it cannot be."""
-    master = int(uwsgi.known(host.stats(slot)).get("pid") or 0)
-    workers = _workers(host, slot)
-    if not master or not workers:
+    before = _members(host, slot)
+    if not before.main or not before.others:
         return False
-    hindrance = _hindrance(master)
+    hindrance = _hindrance(before.main)
     if hindrance:
-        say(f"slot {slot} is stopped, not kept ready for a rollback: {hindrance}")
-        return False
+        return _not_kept(slot, hindrance)
     try:
         # Cheap mode kills workers outright. Those that served end in their own way first (atexit runs).
         _tell(host, slot, _NEW_WORKERS)
-        if not _wait(host, slot, lambda now: bool(now) and not now & workers):
-            return False
+        if not _wait(host, slot, lambda now: bool(now.others - before.all) and not now.others & before.all):
+            return _not_kept(slot, "processes that it started go on")
         _tell(host, slot, _CHEAP)
-        if not _wait(host, slot, lambda now: not now):
-            return False
+        if not _wait(host, slot, lambda now: now.all == {before.main}):
+            return _not_kept(slot, "processes that it started go on")
     except OSError:
         return False
-    memory.offer_master(master)
+    memory.offer_slot(host, slot)
     files.write(host.asleep(slot), b"")
     return True
 
@@ -67,6 +67,11 @@ def forget(host: Host, slot: str) -> None:
     files.remove(host.asleep(slot))
 
 
+def _not_kept(slot: str, why: str) -> bool:
+    say(f"slot {slot} is stopped, not kept ready for a rollback: {why}")
+    return False
+
+
 def _hindrance(master: int) -> Optional[str]:
     # Threads that an application starts when it is imported run in the master: a scheduler of the old release would go
     # on beside the new one's.
@@ -81,22 +86,22 @@ def _hindrance(master: int) -> Optional[str]:
     return None
 
 
-def _wait(host: Host, slot: str, reached: Callable[[Set[int]], bool]) -> bool:
+def _wait(host: Host, slot: str, reached: Callable[[Members], bool]) -> bool:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        if reached(_workers(host, slot)):
+        if reached(_members(host, slot)):
             return True
         time.sleep(POLL)
     return False
 
 
-def _workers(host: Host, slot: str) -> Set[int]:
-    """Process ids of the workers that run."""
-    return {int(worker["pid"]) for worker in uwsgi.workers(uwsgi.known(host.stats(slot)))}
+def _members(host: Host, slot: str) -> Members:
+    """The slot's processes: uWSGI's master, its workers, and whatever else the application started there."""
+    return members.of(host, unit(slot))
 
 
 def _tell(host: Host, slot: str, command: bytes) -> None:
-    descriptor = os.open(str(host.fifo(slot)), os.O_WRONLY | os.O_NONBLOCK)
+    descriptor = untrusted.pipe(host.fifo(slot))
     try:
         os.write(descriptor, command)
     finally:

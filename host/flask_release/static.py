@@ -4,12 +4,11 @@ A release has `public/`, which holds its static folder under the address that Fl
 links to the slot whose release nginx takes them from, and moves with the traffic.
 """
 
-import json
 import os
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Optional
 
-from flask_release import files, releases
+from flask_release import files, releases, untrusted
 from flask_release.host import Host
 
 # What the import check prints last, when the application is Flask's and has static files.
@@ -23,6 +22,11 @@ if isinstance(folder, str) and isinstance(url, str):
 """
 
 
+# Of an address and its folder: parts of both together, and characters of one.
+_PARTS = 64
+_NAME = 128
+
+
 class Static(NamedTuple):
     """A folder of files, and the address they have on the site, such as `/static`."""
 
@@ -34,9 +38,24 @@ def told(output: str) -> Optional[Static]:
     """What the import check said of static files, or None."""
     for line in reversed(output.splitlines()):
         if line.startswith(MARK):
-            folder, address = json.loads(line[len(MARK) :])
-            return Static(Path(folder), str(address))
+            return _static(line[len(MARK) :])
     return None
+
+
+def _static(text: str) -> Optional[Static]:
+    """What the application said, if it is of the form; it is printed by the application, and can be anything."""
+    try:
+        folder, address = untrusted.json_list(text.encode())
+        names = [*PurePosixPath(folder).parts, *PurePosixPath(address).parts]
+    except (ValueError, TypeError):
+        return None
+    if (
+        not str(folder + address).isprintable()
+        or len(names) > _PARTS
+        or max(map(len, names), default=0) > _NAME
+    ):
+        return None
+    return Static(Path(folder), address)
 
 
 def publish(host: Host, release: str, static: Optional[Static]) -> bool:

@@ -31,7 +31,8 @@ def current(host: Host, settings: Settings) -> Optional[str]:
     """The slot that traffic goes to, or None when it goes nowhere."""
     for slot in SLOTS:
         if settings.socket == "unix":
-            if Path(files.target(host.current_socket) or "").name == host.socket(slot).name:
+            # The second: where an earlier version of this tool had a slot's socket.
+            if files.target(host.current_socket) in (_link(host, slot), f"{slot}.sock"):
                 return slot
         elif _upstream_address(host) == _written(settings, slot):
             return slot
@@ -53,8 +54,7 @@ def move(host: Host, settings: Settings, slot: Optional[str]) -> Set[int]:
     if slot is None:
         files.remove(host.current_socket)
     else:
-        # Relative: the link is the same wherever the folder is mounted.
-        files.link(host.current_socket, host.socket(slot).name)
+        files.link(host.current_socket, _link(host, slot))
     return _leave_tcp(host)
 
 
@@ -111,6 +111,25 @@ def test_nginx() -> None:
         raise Problem("nginx refuses its configuration (above).", ran.last(20))
 
 
+def reload_nginx(host: Host) -> Set[int]:
+    """Have nginx take up its configuration, and wait until no worker of before takes another request.
+
+    Asked sooner, it would be one of before that answers: 502 where there was no slot, with an error in nginx's log.
+
+    Returns:
+        Process ids of the workers of before, which may still be at requests that they have.
+
+    Raises:
+        Problem: systemd could not.
+    """
+    workers = nginx_workers(host)
+    units.must("reload", "nginx.service")
+    until = time.monotonic() + RELOAD_SECONDS
+    while any(map(_takes_requests, workers)) and time.monotonic() < until:
+        time.sleep(POLL)
+    return workers
+
+
 def flush_log(host: Host) -> None:
     """Have nginx write out the lines of its access log that it holds back."""
     master = _nginx_master(host)
@@ -158,13 +177,18 @@ def through_nginx(settings: Settings, release: str) -> Optional[str]:
     return gate.judge(settings, answer, release)
 
 
+def _link(host: Host, slot: str) -> str:
+    # Relative: the link is the same wherever the folder is mounted.
+    return host.socket(slot).relative_to(host.run).as_posix()
+
+
 def _replace_upstream(host: Host, settings: Settings, slot: Optional[str]) -> Set[int]:
     before = _text(host.upstream)
     try:
         if not write_upstream(host, settings, slot):
             return set()
         test_nginx()
-        return _reload(host)
+        return reload_nginx(host)
     except BaseException:
         if before is None:
             files.remove(host.upstream)
@@ -179,23 +203,7 @@ def _leave_tcp(host: Host) -> Set[int]:
         return set()
     test_nginx()
     files.remove(host.upstream)
-    return _reload(host)
-
-
-def _reload(host: Host) -> Set[int]:
-    """Have nginx take up its configuration, and wait until no worker of before takes another request.
-
-    Asked sooner, it would be one of before that answers: 502 where there was no slot, with an error in nginx's log.
-
-    Returns:
-        Process ids of the workers of before, which may still be at requests that they have.
-    """
-    workers = nginx_workers(host)
-    units.must("reload", "nginx.service")
-    until = time.monotonic() + RELOAD_SECONDS
-    while any(map(_takes_requests, workers)) and time.monotonic() < until:
-        time.sleep(POLL)
-    return workers
+    return reload_nginx(host)
 
 
 def _takes_requests(worker: int) -> bool:

@@ -11,8 +11,8 @@ import signal
 import time
 from typing import Dict
 
-from flask_release import counters, settings, sizing, uwsgi
-from flask_release.host import SLOTS, Host
+from flask_release import counters, members, settings, sizing, uwsgi_stats
+from flask_release.host import SLOTS, Host, unit
 from flask_release.problem import Problem, say
 
 # Seconds between two looks, and those that a process is left alone after its start: an application that takes more
@@ -47,8 +47,13 @@ def trim(host: Host) -> None:
 def _sizes(host: Host, slot: str) -> Dict[int, int]:
     """Resident memory in bytes of the slot's processes that are not young."""
     old = time.time() - YOUNG
+    try:
+        stats = uwsgi_stats.read(host.stats(slot))
+    except OSError:
+        return {}
+    workers = members.of(host, unit(slot)).others if stats else set()
     return {
-        int(worker["pid"]): counters.resident(int(worker["pid"]))
-        for worker in uwsgi.workers(uwsgi.known(host.stats(slot)))
-        if int(worker.get("last_spawn") or 0) <= old
+        worker.pid: counters.resident(worker.pid)
+        for worker in (stats.workers if stats else ())
+        if worker.pid in workers and worker.started <= old
     }

@@ -1,14 +1,16 @@
-"""Talking to a uWSGI instance: requests on its socket, statistics on its stats socket.
+"""Talking to a uWSGI instance: requests on its socket, what it tells on its stats socket.
 
 Packet layout: https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html
 """
 
-import json
+import os
 import socket
 import struct
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Dict, NamedTuple, Tuple, Union
+
+from flask_release import untrusted
 
 # A path of a unix socket, or a TCP host and port.
 Address = Union[str, Tuple[str, int]]
@@ -44,47 +46,30 @@ def get(address: Address, path: str, timeout: float, host: str = "", scheme: str
         return _parse(_receive(connection, until, BODY_LIMIT))
 
 
-def stats(path: Path, timeout: float = 2.0) -> Optional[Dict[str, object]]:
-    """The instance's statistics, or None when it gives none in time.
+def receive(path: Path, timeout: float, limit: int) -> bytes:
+    """All that is told at a unix socket without being asked, up to a limit of bytes.
 
     Raises:
-        ConnectionRefusedError, FileNotFoundError: there is no instance.
+        OSError: nothing listens there, or it did not end in time.
     """
-    try:
-        with _connect(str(path), timeout) as connection:
-            value = json.loads(
-                _receive(connection, time.monotonic() + timeout, 64 << 20).decode(errors="replace")
-            )
-    except (ConnectionRefusedError, FileNotFoundError):
-        raise
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def known(path: Path) -> Dict[str, Any]:
-    """The instance's statistics; empty when there is no instance, or it gives none in time."""
-    try:
-        return stats(path) or {}
-    except OSError:
-        return {}
-
-
-def workers(found: Dict[str, Any]) -> List[Dict[str, Any]]:
-    """The workers that run, by an instance's statistics; one that was given up has no process."""
-    return [worker for worker in found.get("workers") or [] if worker.get("pid")]
+    with _connect(str(path), timeout) as connection:
+        return _receive(connection, time.monotonic() + timeout, limit)
 
 
 def _connect(address: Address, timeout: float) -> socket.socket:
-    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-    connection = socket.socket(family, socket.SOCK_STREAM)
+    opened = untrusted.socket(Path(address)) if isinstance(address, str) else None
     try:
-        connection.settimeout(timeout)
-        connection.connect(address)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        connection = socket.socket(socket.AF_INET if opened is None else socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(timeout)
+            connection.connect(address if opened is None else f"/proc/self/fd/{opened}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+    finally:
+        if opened is not None:
+            os.close(opened)
 
 
 def _packet(path: str, host: str, scheme: str) -> bytes:

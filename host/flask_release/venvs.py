@@ -4,13 +4,14 @@ An environment is built at its final place (its scripts hold their own path) and
 `.complete` is in it, which is written last. One without is what a killed run left: it is removed and built again.
 """
 
+import contextlib
 import json
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List, Optional
 
-from flask_release import files, pip
+from flask_release import files, pip, strays
 from flask_release.archive import check_space
 from flask_release.host import Host
 from flask_release.problem import Problem, say
@@ -60,6 +61,9 @@ def complete(host: Host, venv: str) -> bool:
 def build(host: Host, settings: Settings, venv: str, requirements: Path, hashed: bool) -> None:
     """Make the environment, unless it is there.
 
+    What pip runs is other people's code: it runs as an account that reaches neither data nor secrets, and what it made
+    is root's once it has ended.
+
     Args:
         host: the host.
         settings: its settings.
@@ -74,25 +78,49 @@ def build(host: Host, settings: Settings, venv: str, requirements: Path, hashed:
     if complete(host, venv):
         return
     files.remove_tree(folder)
-    host.venvs.mkdir(parents=True, exist_ok=True)
+    files.folder(host.venvs, 0o755)
     check_space(host.venvs, ROOM, "a new environment")
     if not hashed:
         say("warning: requirements are not pinned by hash; what is installed is what the index says today")
+    lock = requirements.read_bytes()
     try:
-        _create(host, settings, folder)
-        checked = ["--require-hashes"] if hashed else []
-        pip.install(
-            folder, "the application's requirements", "--prefer-binary", *checked, "-r", str(requirements)
-        )
-        # Last: it replaces a uWSGI that the requirements name.
-        pip.install(folder, "uWSGI", "--no-index", "--no-deps", str(_uwsgi_wheel(host)))
-        files.write_json(folder / MARKER, {"lock": files.digest(requirements.read_bytes()), "hashed": hashed})
+        with _workplace(host, settings) as home:
+            builder = pip.Builder(folder, settings.interpreter(host), settings.build_user, home)
+            wheels = _create(host, settings, folder)
+            # The release is closed to the builder.
+            given = home / "requirements.txt"
+            files.write(given, lock)
+            files.give_tree(folder, settings.build_user)
+            if wheels is None:
+                builder.install("pip", PIP_FOR_OLD_PYTHON)
+            checked = ["--require-hashes"] if hashed else []
+            builder.install("the application's requirements", "--prefer-binary", *checked, "-r", str(given))
+            # Last: it replaces a uWSGI that the requirements name.
+            builder.install("uWSGI", "--no-index", "--no-deps", str(_uwsgi_wheel(host)))
+        strays.end(settings.build_user)
+        files.give_tree(folder, "root")
+        files.write_json(folder / MARKER, {"lock": files.digest(lock), "hashed": hashed})
     except BaseException:
+        strays.end(settings.build_user)
         files.remove_tree(folder)
         raise
 
 
-def _create(host: Host, settings: Settings, folder: Path) -> None:
+@contextlib.contextmanager
+def _workplace(host: Host, settings: Settings) -> Iterator[Path]:
+    """A home for one build: what pip keeps there, and what a package may have left there, is no other build's."""
+    place = host.state / "build"
+    files.remove_tree(place)
+    files.folder(place, 0o700, settings.build_user)
+    try:
+        yield place
+    finally:
+        strays.end(settings.build_user)
+        files.remove_tree(place)
+
+
+def _create(host: Host, settings: Settings, folder: Path) -> Optional[List[Path]]:
+    """Make the environment with pip in it; None: with one that is too old."""
     interpreter = settings.interpreter(host)
     facts = _facts(host, settings)
     wheels = _pip_wheels(host, facts)
@@ -114,8 +142,8 @@ def _create(host: Host, settings: Settings, folder: Path) -> None:
         for command in _PIP_COMMANDS:
             text = _PIP_COMMAND.format(folder / "bin/python")
             files.write(folder / "bin" / command, text.encode(), 0o755)
-    if facts["old"] and not any(wheel.parent == host.wheels for wheel in wheels):
-        pip.install(folder, "pip", PIP_FOR_OLD_PYTHON)
+    old = facts["old"] and not any(wheel.parent == host.wheels for wheel in wheels)
+    return None if old else wheels
 
 
 def _facts(host: Host, settings: Settings) -> Dict[str, Any]:

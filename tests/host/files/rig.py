@@ -71,14 +71,14 @@ class Host:
     def socket(self) -> str:
         """Where slot a listens."""
         return (
-            str(self.root / "run/flask/a.sock")
+            str(self.root / "run/flask/a/app.sock")
             if self.settings.socket == "unix"
             else f"127.0.0.1:{self.slot}"
         )
 
     @property
     def stats(self) -> Path:
-        return self.root / "run/flask/a.stats.sock"
+        return self.root / "run/flask/a/stats.sock"
 
 
 @contextlib.contextmanager
@@ -88,7 +88,7 @@ def host(settings: HostSettings) -> Iterator[Host]:
     try:
         made = Host(root, settings, *free_ports(4))
         write(settings, root)
-        for folder in ("run/flask", "var/log/flask", "var/cache", "srv/flask", "tmp"):
+        for folder in ("run/flask/a", "run/flask/b", "var/log/flask", "var/cache", "srv/flask", "tmp"):
             (root / folder).mkdir(parents=True, exist_ok=True)
         if settings.tls != "none":
             _certify(made)
@@ -169,7 +169,7 @@ def point_to_slot(made: Host) -> None:
     if made.settings.socket == "unix":
         link = made.root / "run/flask/current.sock"
         link.unlink(missing_ok=True)
-        link.symlink_to("a.sock")
+        link.symlink_to("a/app.sock")
     else:
         default = made.root / "etc/nginx/flask/upstream.conf.default"
         default.with_suffix("").write_text(default.read_text())

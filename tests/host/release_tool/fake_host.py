@@ -192,7 +192,7 @@ class FakeHost:
     def traffic(self) -> str | None:
         """The slot that current.sock points to."""
         link = self.root / "run/flask/current.sock"
-        return link.readlink().stem if link.is_symlink() else None
+        return link.readlink().parts[0] if link.is_symlink() else None
 
     def running(self) -> set[str]:
         """Slots whose process is there, once those that were told to stop have stopped."""
@@ -289,7 +289,7 @@ def fake_host(root: Path) -> Iterator[FakeHost]:
     """Make a host in a folder; its path has to be short, for the sockets."""
     for folder in ("bin", "fail", "journal", "units"):
         (root / "fake" / folder).mkdir(parents=True)
-    for folder in ("run/flask", "srv/flask", "opt/flask/wheels", "var/log/flask"):
+    for folder in ("run/flask/a", "run/flask/b", "srv/flask", "opt/flask/wheels", "var/log/flask"):
         (root / folder).mkdir(parents=True)
     for wheel in ("pyuwsgi-2.0.30-cp312-none-any.whl", "pip-99-py3-none-any.whl"):
         # An empty zip file: this "pip" is a stand-in and needs nothing unpacked.
@@ -325,6 +325,9 @@ def fake_host(root: Path) -> Iterator[FakeHost]:
     host = FakeHost(root, front)
     host.configure(
         service_user=ME,
+        web_group=ME,
+        build_user=ME,
+        nginx_user=ME,
         python=str(root / "fake/python"),
         verify_address=f"127.0.0.1:{front.server_port}",
         watch_seconds=0,
@@ -364,7 +367,7 @@ def through_front(root: Path, path: str) -> tuple[int, dict[str, str], str]:
     """Ask the slot that has the traffic."""
     uwsgi = module("uwsgi")
     loaded = root / "fake/loaded-upstream"
-    address: Any = str(root / "run/flask/current.sock")
+    address: Any = os.path.realpath(root / "run/flask/current.sock")
     with contextlib.suppress(FileNotFoundError):
         found = re.search(r"server ([\d.]+):(\d+)", loaded.read_text())
         assert found

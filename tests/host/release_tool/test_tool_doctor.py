@@ -52,7 +52,7 @@ def test_a_host_that_is_well(host: FakeHost) -> None:
     }
     assert {finding["state"] for findings in serving.values() for finding in findings} == {"ok"}, serving
     assert found["release"][0]["found"] == f"{release[1]} in slot a"
-    assert "current.sock → a.sock" in found["traffic"][0]["found"]
+    assert "current.sock → a/app.sock" in found["traffic"][0]["found"]
     assert "uWSGI 2.0.30" in found["versions"][0]["found"]
     assert found["flask-app@a.service"][0]["found"] == "active, live"
     assert code == (

@@ -45,7 +45,7 @@ def test_the_whole_way(abroad: FakeHost) -> None:
     assert "Zoë" in abroad.run("releases").out
     said = abroad.run("doctor")
     assert said.err == ""
-    assert "current.sock → a.sock" in said.out
+    assert "current.sock → a/app.sock" in said.out
     within = abroad.run("run", "sh", "-c", "echo $GREETING$1; ls", "sh", "wörld")
     assert within.code == 0, within.err
     assert within.out.splitlines()[0] == "héllo wörld"

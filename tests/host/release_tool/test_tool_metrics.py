@@ -103,7 +103,7 @@ def stats(path: Path, content: object) -> Iterator[None]:
 
 
 def test_every_number_is_where_dashboards_look_for_it(host: FakeHost) -> None:
-    with nginx(host), stats(host.root / "run/flask/b.stats.sock", STATS):
+    with nginx(host), stats(host.root / "run/flask/b/stats.sock", STATS):
         ran = host.run("metrics")
     assert ran.code == 0, ran.err
     found = parse(ran.out)
@@ -158,14 +158,14 @@ def test_the_release_that_serves_whatever_its_commit_is_called(host: FakeHost) -
 
 def test_connections_that_wait_on_a_unix_socket_are_counted(host: FakeHost) -> None:
     """By the kernel: uWSGI says 0 of them."""
-    path = str(host.root / "run/flask/b.sock")
+    path = str(host.root / "run/flask/b/app.sock")
     with contextlib.ExitStack() as stack:
         slot = stack.enter_context(socket.socket(socket.AF_UNIX))
         slot.bind(path)
         slot.listen(16)
         for _ in range(3):
             stack.enter_context(socket.socket(socket.AF_UNIX)).connect(path)
-        stack.enter_context(stats(host.root / "run/flask/b.stats.sock", {**STATS, "sockets": [{"queue": 0}]}))
+        stack.enter_context(stats(host.root / "run/flask/b/stats.sock", {**STATS, "sockets": [{"queue": 0}]}))
         assert parse(host.run("metrics").out)['uwsgi_listen_queue_length{slot="b"}'] == 3
 
 

@@ -78,10 +78,10 @@ def test_slot_runs_with_the_release_and_a_clean_environment(host: FakeHost) -> N
     given = dict(itertools.pairwise(arguments))
     assert arguments[0] == f"{venv}/bin/uwsgi"
     assert given["--ini"] == f"{host.root}/etc/flask/uwsgi/slot.ini"
-    assert given["--socket"] == f"{host.root}/run/flask/a.sock"
+    assert given["--socket"] == f"{host.root}/run/flask/a/app.sock"
     assert "--chmod-socket=660" in arguments
-    assert given["--master-fifo"] == f"{host.root}/run/flask/a.fifo"
-    assert given["--stats"] == f"{host.root}/run/flask/a.stats.sock"
+    assert given["--master-fifo"] == f"{host.root}/run/flask/a/fifo"
+    assert given["--stats"] == f"{host.root}/run/flask/a/stats.sock"
     assert (given["--chdir"], given["--pythonpath"]) == (code, code)
     assert (given["--module"], given["--callable"]) == ("site_app", "app")
     assert (given["--virtualenv"], given["--binary-path"]) == (str(venv), f"{venv}/bin/python")

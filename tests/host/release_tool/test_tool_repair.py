@@ -43,9 +43,9 @@ sys.exit(cli.main(arguments))
 BEFORE_THE_RECORD = [
     ("archive.read", "after", 1),
     ("archive.unpack", "after", 1),
-    ("archive.seal", "after", 1),
+    ("releases.seal", "after", 1),
     ("venvs.build", "before", 1),
-    ("pip.install", "after", 1),
+    ("pip.run", "after", 1),
     ("files.write_json", "after", 4),
     ("preflight.start_import", "after", 1),
     ("slots.occupy", "after", 1),

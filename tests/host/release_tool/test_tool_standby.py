@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -53,8 +52,8 @@ def real_uwsgi(host: FakeHost) -> None:
 
 
 def workers(host: FakeHost, slot: str) -> list[int]:
-    stats: dict[str, Any] = module("uwsgi").stats(host.root / f"run/flask/{slot}.stats.sock")
-    return [worker["pid"] for worker in stats["workers"] if worker["pid"]]
+    stats = module("uwsgi_stats").read(host.root / f"run/flask/{slot}/stats.sock")
+    return [worker.pid for worker in stats.workers if worker.pid]
 
 
 def preference(pid: int) -> int:

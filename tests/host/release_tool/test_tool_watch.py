@@ -120,15 +120,14 @@ def test_counting_the_access_log(lines: list[object], answers: int, errors: int)
 @pytest.mark.parametrize(
     ("stats", "busy"),
     [
-        (None, None),
         ({}, 0),
         ({"workers": [{"cores": [{"in_request": 1}, {"in_request": 0}]}, {"cores": [{"in_request": 1}]}]}, 2),
         ({"listen_queue": 3, "sockets": [{"queue": 1}]}, 3),
         ({"listen_queue": 0, "sockets": [{"queue": 2}, {"queue": 2}]}, 4),
     ],
 )
-def test_requests_by_the_statistics(stats: dict[str, object] | None, busy: int | None) -> None:
-    assert module("drain").requests(stats) == busy
+def test_requests_by_the_statistics(stats: dict[str, object], busy: int) -> None:
+    assert module("uwsgi_stats").parse(json.dumps(stats).encode()).busy == busy
 
 
 def test_slot_that_stays_busy_is_left_after_the_time(host: FakeHost) -> None:
