@@ -9,6 +9,7 @@ import pulumi
 from pulumi.runtime import config as runtime_config
 
 import settings
+from automation import server
 from automation.stacks import PROJECT, Stack
 from health import smoke
 from progress import DeploymentError
@@ -16,10 +17,10 @@ from sandbox import configuration
 
 
 def check(stack: Stack, name: str) -> str:
-    """Ask the stack's site until it is healthy; return what was asked.
+    """Ask the stack's site until it is healthy, and its server which release it is that answers; return both.
 
     Raises:
-        DeploymentError: it is not; says what it answers.
+        DeploymentError: it is not healthy, or another release answers than the one that is live; says what it answers.
     """
     site = contextvars.copy_context().run(_site, name)
     address = stack.outputs().get("address")
@@ -30,7 +31,31 @@ def check(stack: Stack, name: str) -> str:
     problem = smoke(address, host, site.health, site.scheme)
     if problem:
         raise DeploymentError(f"{problem}. What its server says: ./ops status {name}")
-    return f"{site.scheme}://{host}{site.health.path}"
+    return f"{site.scheme}://{host}{site.health.path}, {_release(stack, name)}"
+
+
+def _release(stack: Stack, name: str) -> str:
+    """Which release answers, as the server says: visitors are not told."""
+    answer = server.ask(stack, f"{server.FLASK_RELEASE} status --json")
+    try:
+        state = json.loads(answer.stdout)
+        live, said = state["live"], state["site"]
+    except (ValueError, KeyError, TypeError):
+        raise DeploymentError(
+            f"the site answers, but its server does not tell which release it is: {answer.stderr or answer.stdout}."
+            f" What is wrong: ./ops doctor {name}"
+        ) from None
+    if live is None:
+        raise DeploymentError(f"the site answers, but no release is live; deploy one with ./ops up {name}.")
+    if said != "good":
+        raise DeploymentError(
+            f"the site answers, but not with the live release {live['release']}: {said}. What is wrong:"
+            f" ./ops doctor {name}"
+        )
+    deployed = stack.outputs().get("release")
+    if deployed and live["release"] != deployed:
+        return f"release {live['release']} (deployed was {deployed}; ./ops preview {name} says what follows)"
+    return f"release {live['release']}"
 
 
 def _site(name: str) -> settings.Site:

@@ -51,6 +51,8 @@ case " $* " in
     done
     # Created, not started: systemd is not there yet, what it will run in is.
     give_group "$(cat "$2")"
+    # As systemd has it on a machine, and not in a container: what is mounted later is seen by services that run.
+    nsenter --target "$(cat "$2")" --user --mount mount --make-rshared /
     ;;
 *" delete "*)
     for container; do :; done

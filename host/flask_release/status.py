@@ -16,11 +16,13 @@ def status(host: Host, settings: Settings) -> Dict[str, Any]:
 
     A slot's "state" is systemd's ActiveState, or "asleep": ready for a rollback (`standby.py`).
 
+    "site" is what a visitor gets: "good" when the live release answers through nginx, else what is wrong with it.
     "load" counts requests for a second. Times are in seconds of the epoch, memory is in bytes.
     """
     live = slots.live(host)
     return {
         "live": dict(live._asdict(), answers=_answer(host, settings, live)) if live else None,
+        "site": traffic.through_nginx(settings, live.release) or "good" if live else None,
         "live_since": _since(host, live) if live else None,
         "load": _load(host, settings, live) if live else None,
         "slots": {slot: _slot(host, slot) for slot in SLOTS},
@@ -34,11 +36,16 @@ def status(host: Host, settings: Settings) -> Dict[str, Any]:
 
 
 def healthy(state: Dict[str, Any]) -> bool:
-    """The live slot answers and has the traffic; a host without a release is healthy, too."""
+    """The live release answers in its slot and through nginx; a host without a release is healthy, too."""
     live = state["live"]
     if live is None:
         return True
-    return bool(live["answers"] == "good" and state["traffic"] == live["slot"] and state["nginx"] == "active")
+    return bool(
+        live["answers"] == "good"
+        and state["site"] == "good"
+        and state["traffic"] == live["slot"]
+        and state["nginx"] == "active"
+    )
 
 
 def as_text(state: Dict[str, Any]) -> str:
@@ -57,6 +64,10 @@ def as_text(state: Dict[str, Any]) -> str:
     for slot in SLOTS:
         lines.append("slot {}    {state}  {release}".format(slot, **state["slots"][slot]))
     lines.append("traffic   {}".format("slot " + state["traffic"] if state["traffic"] else "nowhere"))
+    if live:
+        lines.append(
+            "site      {}".format("the live release answers" if state["site"] == "good" else state["site"])
+        )
     if live and state["traffic"] != live["slot"]:
         lines.append("          not the live slot: the next release or `flask-release boot` repairs it")
     lines.append("nginx     {}".format(state["nginx"]))

@@ -165,7 +165,7 @@ def through_nginx(settings: Settings, release: str) -> Optional[str]:
         response = connection.getresponse()
         answer = uwsgi.Answer(
             response.status,
-            {name.lower(): value for name, value in response.getheaders()},
+            {name.lower(): response.getheader(name) or "" for name in response.headers},
             response.read(uwsgi.BODY_LIMIT),
         )
     except (OSError, http.client.HTTPException) as error:

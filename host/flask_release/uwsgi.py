@@ -140,5 +140,7 @@ def _parse(received: bytes) -> Answer:
     headers: Dict[str, str] = {}
     for line in lines[1:]:
         name, _, value = line.partition(":")
-        headers[name.strip().lower()] = value.strip()
+        name = name.strip().lower()
+        # One that is there several times counts with all its values: none of them can stand in for another.
+        headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
     return Answer(int(words[1]), headers, body)

