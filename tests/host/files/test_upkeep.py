@@ -13,7 +13,10 @@ from tests.host.files.programs import run
 from tests.host.files.variants import VARIANTS, write
 
 CENTOS, DEBIAN = "centos7-tcp-domain", "debian12-unix-address"
-RULE = "OUTPUT -d 100.100.100.200/32 -m owner --uid-owner flask -j REJECT"
+RULES = [
+    f"OUTPUT -d 100.100.100.200/32 -m owner --uid-owner {account} -j REJECT"
+    for account in ("flask", "flask-build")
+]
 STANDIN = """#!/bin/sh
 line="$(basename "$0") $*"
 echo "$line" >>"@ROOT@/calls"
@@ -22,6 +25,7 @@ while read -r pattern; do
 done <"@ROOT@/failing"
 case "$line" in
     dd*) for word; do case $word in of=*) : >"${word#of=}" ;; esac; done ;;
+    nft*) cat >"@ROOT@/rules" ;;
     df*) printf 'head\\n/dev/vda1 41000000 1 %s 1%% /\\n' "$(cat "@ROOT@/free")" ;;
 esac
 """
@@ -67,7 +71,18 @@ def machine(root: Path, variant: str, mib: int = 4096, swap: int = 0) -> Machine
     write(VARIANTS[variant], root)
     for folder in ("bin", "proc", "var/lib/flask"):
         (root / folder).mkdir(parents=True)
-    programs = ("dd", "df", "mkswap", "swapon", "systemctl", "apt-get", "yum", "iptables", "firewall-cmd")
+    programs = (
+        "dd",
+        "df",
+        "mkswap",
+        "swapon",
+        "systemctl",
+        "apt-get",
+        "yum",
+        "iptables",
+        "firewall-cmd",
+        "nft",
+    )
     for name in programs:
         (root / "bin" / name).write_text(STANDIN.replace("@ROOT@", str(root)))
         (root / "bin" / name).chmod(0o755)
@@ -129,10 +144,12 @@ def test_a_swap_file_that_could_not_be_made_is_not_taken_for_one(tmp_path: Path)
 
 def test_debian_gets_what_its_image_lacks(tmp_path: Path) -> None:
     bare = machine(tmp_path, DEBIAN)
-    assert bare.upkeep()[0] == 0
+    (tmp_path / "bin/nft").rename(tmp_path / "nft")
+    # apt-get's part.
+    bare.upkeep()
     installed = [call for call in bare.calls() if call.startswith("apt-get") and " install " in call]
     assert len(installed) == 1
-    assert installed[0].endswith("install systemd-timesyncd unattended-upgrades")
+    assert installed[0].endswith("install systemd-timesyncd unattended-upgrades nftables")
 
 
 def test_debian_with_both_installs_nothing_and_starts_its_own_clock(tmp_path: Path) -> None:
@@ -157,7 +174,7 @@ def test_packages_that_cannot_be_had_are_told(tmp_path: Path) -> None:
 def test_centos_keeps_the_application_from_the_metadata_service(tmp_path: Path) -> None:
     centos = machine(tmp_path, CENTOS)
     assert centos.upkeep()[0] == 0
-    assert f"iptables -w -I {RULE}" in centos.calls()
+    assert [call for call in centos.calls() if " -I " in call] == [f"iptables -w -I {rule}" for rule in RULES]
     (tmp_path / "calls").unlink()
     centos.failing("firewall-cmd --state")
     centos.upkeep()
@@ -169,8 +186,9 @@ def test_firewalld_is_told_instead_where_it_runs(tmp_path: Path) -> None:
     centos.failing("firewall-cmd -q --direct --query-rule *")
     assert centos.upkeep()[0] == 0
     added = [call for call in centos.calls() if "--add-rule" in call]
-    assert [("--permanent" in call) for call in added] == [True, False]
-    assert all(call.endswith(RULE.replace("OUTPUT", "OUTPUT 0")) for call in added)
+    assert [("--permanent" in call) for call in added] == [True, False] * 2
+    for number, rule in enumerate(RULES):
+        assert all(call.endswith(rule.replace("OUTPUT", "OUTPUT 0")) for call in added[2 * number :][:2])
     assert not [call for call in centos.calls() if call.startswith("iptables")]
 
 
@@ -182,13 +200,25 @@ def test_a_rule_that_is_refused_is_told(tmp_path: Path) -> None:
     assert "can reach the metadata service" in said
 
 
-def test_debian_needs_no_packet_filter_for_it() -> None:
-    units = {
-        variant: host_files(VARIANTS[variant])["etc/systemd/system/flask-app@.service"].content.decode()
-        for variant in (CENTOS, DEBIAN)
-    }
-    assert "IPAddressDeny=100.100.100.200/32" in units[DEBIAN]
-    assert "IPAddressDeny" not in units[CENTOS]
+def test_debian_filters_by_account_beside_the_units(tmp_path: Path) -> None:
+    debian = machine(tmp_path, DEBIAN)
+    assert debian.upkeep()[0] == 0
+    rules = (tmp_path / "rules").read_text()
+    assert 'ip daddr 100.100.100.200 meta skuid { "flask", "flask-build" } reject' in rules
+    unit = host_files(VARIANTS[DEBIAN])["etc/systemd/system/flask-app@.service"].content.decode()
+    assert "\nIPAddressDeny=100.100.100.200/32\n" in unit
+    # The program that reads them, with accounts that this machine has.
+    (tmp_path / "here").write_text(rules.replace('"flask"', "root").replace('"flask-build"', "daemon"))
+    checked = run("nft", "--check", "--file", str(tmp_path / "here"))
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_debian_without_a_packet_filter_is_told(tmp_path: Path) -> None:
+    debian = machine(tmp_path, DEBIAN)
+    debian.failing("systemctl cat *", "nft *")
+    status, said = debian.upkeep()
+    assert status == 1
+    assert "can reach the metadata service" in said
 
 
 def test_security_updates_are_apts(tmp_path: Path) -> None:
