@@ -36,7 +36,8 @@ PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 FIRST := tests/e2e tests/centos7 tests/host tests/engine
 TESTS := $(FIRST) $(filter-out $(FIRST) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
-SHELL_SCRIPTS := .ci/run $(wildcard setup/*.sh cloud-init/*.sh host/*.sh sandbox/plugins/bin/* tests/engine/bin/*)
+SHELL_SCRIPTS := .ci/run $(wildcard setup/*.sh cloud-init/*.sh host/*.sh sandbox/*.sh sandbox/*/*.sh sandbox/plugins/bin/* \
+	tests/engine/bin/*)
 
 .PHONY: help
 help: ## list the targets
