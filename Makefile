@@ -26,6 +26,8 @@ BENCH_PACKAGES := wrk nginx lynis
 # Judges of what is rendered, apart from .venv (sslyze would hold back its cryptography), and the Observatory of MDN.
 SCORES := .cache/scores/.installed
 OBSERVATORY := .cache/observatory/.installed
+# What looks for known vulnerabilities and weak places, apart from .venv for the same reason.
+AUDIT := .cache/audit/.installed
 
 PYTEST := $(BIN)/python -m pytest
 # The sample application is a project of its own, with its own folder as the import root: a run of its own.
@@ -100,6 +102,11 @@ bench: $(DEV) sandbox-packages checker-packages scores-tools ## measure; the rep
 	@bash setup/packages.sh $(BENCH_PACKAGES)
 	$(ROOT) $(BIN)/python -m bench
 
+.PHONY: audit
+audit: $(DEV) $(AUDIT) ## known vulnerabilities, the code's weak places, bills of materials (.build/audit/)
+	$(BIN)/shellcheck $(SHELL_SCRIPTS)
+	@$(BIN)/python -m audit
+
 .PHONY: readme
 readme: $(RUNTIME) ## write README.md's table of keys from Pulumi.yaml
 	$(BIN)/python docs/keys_table.py
@@ -111,6 +118,7 @@ lock: ## resolve all dependencies again into the lock files
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt
 	$(COMPILE) host/flask_certificate/requirements.in --output-file host/flask_certificate/requirements.txt
+	$(COMPILE) audit/requirements.in --output-file audit/requirements.txt
 	$(COMPILE) tests/scores/requirements.in --output-file tests/scores/requirements.txt
 	$(COMPILE) tests/engine/requirements.in --output-file tests/engine/requirements.txt
 
@@ -130,7 +138,9 @@ archive-packages:
 .PHONY: scores-tools
 scores-tools: $(SCORES) $(OBSERVATORY)
 
-$(SCORES): tests/scores/requirements.txt | $(DEV)
+$(AUDIT): audit/requirements.txt
+$(SCORES): tests/scores/requirements.txt
+$(AUDIT) $(SCORES): | $(DEV)
 	rm -rf $(@D)
 	$(BIN)/python -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement $<
