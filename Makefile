@@ -112,17 +112,27 @@ readme: $(RUNTIME) ## write README.md's table of keys from Pulumi.yaml
 	$(BIN)/python docs/keys_table.py
 
 # uv comes into a folder of its own: it makes the lock files and is no part of them.
+UV := .cache/uv/bin/uv
+
+$(UV):
+	$(PYTHON) -m venv .cache/uv
+	.cache/uv/bin/pip install --quiet uv
+
+.PHONY: renew
+renew: $(RUNTIME) $(UV) ## newer versions of all that is pinned; says what a person has to look at
+	@$(BIN)/python -m pins
+
 .PHONY: lock
-lock: ## resolve all dependencies again into the lock files
-	[ -x .cache/uv/bin/uv ] || { $(PYTHON) -m venv .cache/uv && .cache/uv/bin/pip install --quiet uv; }
+lock: $(UV) ## resolve all dependencies again into the lock files
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt
+	$(COMPILE) app/requirements.in --output-file app/requirements.txt
 	$(COMPILE) host/flask_certificate/requirements.in --output-file host/flask_certificate/requirements.txt
 	$(COMPILE) audit/requirements.in --output-file audit/requirements.txt
 	$(COMPILE) tests/scores/requirements.in --output-file tests/scores/requirements.txt
 	$(COMPILE) tests/engine/requirements.in --output-file tests/engine/requirements.txt
 
-COMPILE := .cache/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+COMPILE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
 
 .PHONY: sandbox-packages checker-packages archive-packages

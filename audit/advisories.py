@@ -38,7 +38,8 @@ class Database:
         normal = re.sub(r"[-_.]+", "-", name).lower()
         found = []
         for file in sorted((self._records / normal).glob("*.yaml")):
-            record = yaml.load(file.read_text(), yaml.CBaseLoader)  # noqa: S506 # nosec B506 - makes strings alone
+            text = file.read_text()
+            record = yaml.load(text, yaml.CBaseLoader)  # noqa: S506 - makes strings alone # nosec B506
             if any(_affects(affected, version) for affected in record.get("affected", [])):
                 found.append(record)
         return found
