@@ -26,6 +26,8 @@ BENCH_PACKAGES := wrk nginx lynis
 # Judges of what is rendered, apart from .venv (sslyze would hold back its cryptography), and the Observatory of MDN.
 SCORES := .cache/scores/.installed
 OBSERVATORY := .cache/observatory/.installed
+# What looks for known vulnerabilities and weak places, apart from .venv for the same reason.
+AUDIT := .cache/audit/.installed
 
 PYTEST := $(BIN)/python -m pytest
 # The sample application is a project of its own, with its own folder as the import root: a run of its own.
@@ -36,7 +38,8 @@ PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 FIRST := tests/e2e tests/centos7 tests/host tests/engine
 TESTS := $(FIRST) $(filter-out $(FIRST) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
-SHELL_SCRIPTS := .ci/run $(wildcard setup/*.sh cloud-init/*.sh host/*.sh sandbox/plugins/bin/* tests/engine/bin/*)
+SHELL_SCRIPTS := .ci/run $(wildcard setup/*.sh cloud-init/*.sh host/*.sh sandbox/*.sh sandbox/*/*.sh sandbox/plugins/bin/* \
+	tests/engine/bin/*)
 
 .PHONY: help
 help: ## list the targets
@@ -99,21 +102,37 @@ bench: $(DEV) sandbox-packages checker-packages scores-tools ## measure; the rep
 	@bash setup/packages.sh $(BENCH_PACKAGES)
 	$(ROOT) $(BIN)/python -m bench
 
+.PHONY: audit
+audit: $(DEV) $(AUDIT) ## known vulnerabilities, the code's weak places, bills of materials (.build/audit/)
+	$(BIN)/shellcheck $(SHELL_SCRIPTS)
+	@$(BIN)/python -m audit
+
 .PHONY: readme
 readme: $(RUNTIME) ## write README.md's table of keys from Pulumi.yaml
 	$(BIN)/python docs/keys_table.py
 
 # uv comes into a folder of its own: it makes the lock files and is no part of them.
+UV := .cache/uv/bin/uv
+
+$(UV):
+	$(PYTHON) -m venv .cache/uv
+	.cache/uv/bin/pip install --quiet uv
+
+.PHONY: renew
+renew: $(RUNTIME) $(UV) ## newer versions of all that is pinned; says what a person has to look at
+	@$(BIN)/python -m pins
+
 .PHONY: lock
-lock: ## resolve all dependencies again into the lock files
-	[ -x .cache/uv/bin/uv ] || { $(PYTHON) -m venv .cache/uv && .cache/uv/bin/pip install --quiet uv; }
+lock: $(UV) ## resolve all dependencies again into the lock files
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --group dev --output-file requirements-dev.txt
+	$(COMPILE) app/requirements.in --output-file app/requirements.txt
 	$(COMPILE) host/flask_certificate/requirements.in --output-file host/flask_certificate/requirements.txt
+	$(COMPILE) audit/requirements.in --output-file audit/requirements.txt
 	$(COMPILE) tests/scores/requirements.in --output-file tests/scores/requirements.txt
 	$(COMPILE) tests/engine/requirements.in --output-file tests/engine/requirements.txt
 
-COMPILE := .cache/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+COMPILE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
 
 .PHONY: sandbox-packages checker-packages archive-packages
@@ -129,7 +148,9 @@ archive-packages:
 .PHONY: scores-tools
 scores-tools: $(SCORES) $(OBSERVATORY)
 
-$(SCORES): tests/scores/requirements.txt | $(DEV)
+$(AUDIT): audit/requirements.txt
+$(SCORES): tests/scores/requirements.txt
+$(AUDIT) $(SCORES): | $(DEV)
 	rm -rf $(@D)
 	$(BIN)/python -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement $<

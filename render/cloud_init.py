@@ -37,7 +37,7 @@ def user_data(
         loader=jinja2.FileSystemLoader(_SOURCE),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - YAML, not HTML
+        autoescape=False,  # noqa: S701 - YAML, not HTML # nosec B701
     )
     script = f"{profile.name}.sh"
     files = {f"{_ON_SERVER}/{name}": _without_comments(_read(name)) for name in ("common.sh", script)}

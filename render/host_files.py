@@ -126,7 +126,7 @@ def configure_script() -> str:
 
 
 def _rendered(settings: HostSettings) -> Iterator[tuple[str, HostFile]]:
-    environment = jinja2.Environment(  # noqa: S701 -- configuration files: HTML's escapes would break them
+    environment = jinja2.Environment(  # noqa: S701 -- HTML's escapes would break configuration # nosec B701
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from sandbox.programs import run, succeeds
+
+# Of which checkout everything on this machine is: .ci/run removes its own alone.
+CHECKOUT_LABEL = "flask-on-ecs.sandbox.checkout"
+# For a copy of a checkout: the tests make some, and what these leave is the checkout's.
+CHECKOUT_VARIABLE = "FLASK_SANDBOX_CHECKOUT"
 
 
 @dataclass(frozen=True)
@@ -73,5 +80,7 @@ def owned(label: str, value: str) -> list[str]:
 
 
 def label_options(labels: Mapping[str, str]) -> list[str]:
-    """Podman's options that give a network, or an instance, its labels."""
-    return [option for key, value in labels.items() for option in ("--label", f"{key}={value}")]
+    """Podman's options that give a network, or an instance, its labels and that of its checkout."""
+    checkout = os.environ.get(CHECKOUT_VARIABLE) or str(Path(__file__).resolve().parents[1])
+    all_labels = {**labels, CHECKOUT_LABEL: checkout}
+    return [option for key, value in all_labels.items() for option in ("--label", f"{key}={value}")]

@@ -9,21 +9,29 @@ rebooted=133
 
 # The container's own control group becomes its root's, in which systemd makes groups. runc does this where it has the
 # group made by this machine's systemd (cgroup v2), and not otherwise.
-give_group() {
+give_groups() {
     if [ -e "$groups/cgroup.controllers" ]; then
-        hierarchy=$groups
-        name=$(sed -n 's/^0:://p' "/proc/$1/cgroup")
-        files=$(cat /sys/kernel/cgroup/delegate)
-    else
-        hierarchy=$groups/systemd
-        name=$(sed -n 's/^[0-9]*:name=systemd://p' "/proc/$1/cgroup")
-        files="cgroup.procs tasks"
+        give_group "$1" "$groups" '0::' "$(cat /sys/kernel/cgroup/delegate)"
+        return
     fi
+    give_group "$1" "$groups/systemd" '[0-9]*:name=systemd:' "cgroup.procs tasks"
+    # Beside cgroup v1 there can be the tree of v2, without controllers. systemd mounts it (in its namespace of groups: its
+    # own part), and is told by it when a unit's last process has ended. v1 would tell root of this machine alone.
+    [ ! -d "$groups/unified" ] || give_group "$1" "$groups/unified" '0::' "$(cat /sys/kernel/cgroup/delegate)"
+    # podman lays this machine's whole tree over what runc has mounted: in their place comes the container's part.
+    nsenter --target "$1" --user --mount --pid --cgroup sh -eus "$groups/systemd" <<'INSIDE'
+while mountpoint --quiet "$1"; do umount --recursive "$1"; done
+mount --types cgroup --options none,name=systemd,nosuid,nodev,noexec cgroup "$1"
+INSIDE
+}
+
+give_group() {
+    name=$(sed -n "s/^$3//p" "/proc/$1/cgroup")
     [ "${name:-/}" != / ] || return 0
     user=$(awk '$1 == 0 { print $2 }' "/proc/$1/uid_map")
-    chown "$user:$user" "$hierarchy$name"
-    for file in $files; do
-        [ ! -e "$hierarchy$name/$file" ] || chown "$user:$user" "$hierarchy$name/$file"
+    chown "$user:$user" "$2$name"
+    for file in $4; do
+        [ ! -e "$2$name/$file" ] || chown "$user:$user" "$2$name/$file"
     done
 }
 
@@ -50,9 +58,12 @@ case " $* " in
         shift
     done
     # Created, not started: systemd is not there yet, what it will run in is.
-    give_group "$(cat "$2")"
+    pid=$(cat "$2")
+    give_groups "$pid"
+    # A server's systemd is nobody's low priority, and units may not raise their own.
+    renice --priority 0 --pid "$pid" >/dev/null
     # As systemd has it on a machine, and not in a container: what is mounted later is seen by services that run.
-    nsenter --target "$(cat "$2")" --user --mount mount --make-rshared /
+    nsenter --target "$pid" --user --mount mount --make-rshared /
     ;;
 *" delete "*)
     for container; do :; done

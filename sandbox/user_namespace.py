@@ -33,6 +33,7 @@ def options() -> list[str]:
         *("--runtime", _runtime()),
         *("--uidmap", ids, "--gidmap", ids),
         *("--cap-add", "SYS_ADMIN"),
+        *("--cgroupns", "private"),
         # podman hides parts of /proc from a root that is this machine's. This one is not, and the kernel lets it mount
         # a /proc (ProtectProc) only where it sees one that is whole.
         *("--security-opt", "unmask=ALL"),

@@ -46,6 +46,8 @@ class Deployment:
             if not name.startswith(("PULUMI_", "FLASK_", "ALICLOUD_", "ALIBABA_CLOUD_"))
         } | {
             "FLASK_SANDBOX_ADDRESSES": os.environ.get("FLASK_SANDBOX_ADDRESSES", ADDRESSES),
+            # The folder is gone one day, and what was not taken down is this checkout's to clear away.
+            "FLASK_SANDBOX_CHECKOUT": str(PROJECT),
             **(environment or {}),
         }
 

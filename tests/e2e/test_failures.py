@@ -235,6 +235,19 @@ def test_uwsgi_master_killed(site: Server) -> None:
     well(site, old)
 
 
+def test_nginx_master_killed(site: Server) -> None:
+    old = ask(site.address)
+    master = site.must("systemctl show -p MainPID --value nginx")
+    with visiting(site.address) as seen:
+        # It is up again although what it left had the port.
+        site.must(f"kill -9 {master}; while kill -0 {master} 2>&-; do sleep 0.1; done")
+        site.must("until systemctl is-active --quiet nginx; do sleep 0.1; done")
+        until_answered(site.address, old)
+    assert all(answer == old or "Error" in answer or "Disconnected" in answer for answer in seen)
+    assert site.must("systemctl show -p MainPID --value nginx") != master
+    well(site, old)
+
+
 # Reboots
 
 

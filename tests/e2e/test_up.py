@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 import ssh
-from tests.e2e.deployment import STACK, Deployment
+from sandbox import containers, networks
+from tests.e2e.deployment import PROJECT, STACK, Deployment
 from tests.unit.recorder import ed25519
 
 
@@ -20,6 +21,12 @@ def test_the_application_answers_through_nginx_and_uwsgi(deployed: Deployment) -
     processes = deployed.on_server("ps -eo user:20,args")
     assert re.search(r"^flask\s.*(uwsgi|uWSGI)", processes, re.MULTILINE)
     assert re.search(r"^www-data\s+nginx: worker", processes, re.MULTILINE)
+
+
+def test_what_a_copy_makes_is_cleared_away_with_its_checkouts(deployed: Deployment) -> None:
+    """By the label that .ci/run looks for: the copy's folder is gone when somebody looks."""
+    (instance,) = [line for line in deployed.leftovers() if line.startswith("flask-") and "-i-" in line]
+    assert instance in containers.owned(networks.CHECKOUT_LABEL, str(PROJECT))
 
 
 def test_a_form_with_its_session_works(deployed: Deployment) -> None:

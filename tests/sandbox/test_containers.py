@@ -179,6 +179,26 @@ def test_stop_shuts_down_cleanly_and_start_puts_back_what_a_reboot_of_this_machi
     assert server.ssh("cat", "/root/flushed") == "flushed\n"
 
 
+def test_a_unit_whose_main_process_is_killed_is_up_again(server: Server) -> None:
+    """What the main process leaves is killed and seen to be gone, as on a server, not waited for until a timeout."""
+    unit = ("-p", "KillMode=mixed", "-p", "Restart=on-failure", "-p", "TimeoutStopSec=infinity")
+    children = "sleep 4711 & sleep 4712 & wait"
+    inside(server.name, "systemd-run", "--quiet", "--unit=family", *unit, "sh", "-c", children)
+    main = inside(server.name, "systemctl", "show", "--property=MainPID", "--value", "family")
+
+    inside(server.name, "kill", "-9", main.strip())
+
+    machine.wait_for(lambda: inside(server.name, *_state_of("family")) == "active 1\n")
+    assert inside(server.name, "pgrep", "--count", "--full", "^sleep 471") == "2\n"
+    inside(server.name, "systemctl", "stop", "family")
+    assert "compat systemd cgroup" not in inside(server.name, "journalctl", "--quiet")
+
+
+def _state_of(unit: str) -> tuple[str, ...]:
+    show = f"systemctl show --property=ActiveState,NRestarts --value {unit}"
+    return ("sh", "-c", f"{show} | sort --reverse | paste --serial --delimiters=' '")
+
+
 def test_shut_down_inside_it_stays_down(server: Server) -> None:
     inside(server.name, "systemctl", "--no-block", "poweroff")
 

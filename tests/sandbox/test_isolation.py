@@ -80,16 +80,33 @@ def test_units_are_confined(instance: str) -> None:
     assert "marker" not in said
 
 
+def test_of_the_control_groups_it_has_its_own_part(instance: str) -> None:
+    """Each hierarchy that systemd works with begins at the instance, and nobody else is in it."""
+    trees = "for tree in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified"
+    groups = inside(instance, "sh", "-c", f"{trees}; do test ! -e $tree/cgroup.procs || ls -1 $tree; done")
+    assert "init.scope" in groups
+    assert "libpod" not in groups
+    assert "machine" not in groups
+    inits = inside(instance, "sh", "-c", "sed -n 's/^[0-9]*:\\(name=systemd\\)\\?://p' /proc/1/cgroup")
+    assert set(inits.split()) == {"/init.scope"}
+    # A process of somebody else would have no number here.
+    listed = inside(
+        instance, "sh", "-c", "find /sys/fs/cgroup -name cgroup.procs -exec cat {} + | sort -n | head -1"
+    )
+    assert listed.strip() == "1"
+
+
 @pytest.mark.parametrize(
     "script",
     [
         # The ways out of a container whose root is the machine's and may mount.
-        "mount -t cgroup -o memory none /mnt",
+        "cd /sys/fs/cgroup/memory; mount -o remount,bind,rw .; echo 1G > memory.limit_in_bytes",
+        "cd /sys/fs/cgroup/memory; mount -o remount,bind,rw .; mkdir x",
+        "cd /sys/fs/cgroup/devices; mount -o remount,bind,rw .; echo a > devices.allow",
         "mount -t cgroup -o none,name=of-its-own none /mnt",
-        "mount -t cgroup2 none /mnt && mkdir /mnt/x",
-        "umount /sys/fs/cgroup/systemd/release_agent; echo /tmp/x > /sys/fs/cgroup/systemd/release_agent",
-        "echo 1 > /sys/fs/cgroup/systemd/cgroup.procs",
-        "mkdir /sys/fs/cgroup/systemd/x",
+        "mount -t cgroup -o none,name=systemd,release_agent=/tmp/x none /mnt",
+        "echo /tmp/x > /sys/fs/cgroup/systemd/release_agent",
+        "mount -t cgroup2 none /mnt; echo 9 > /mnt/cgroup.max.depth",
         "mount -t devtmpfs none /mnt",
         "mount -t sysfs none /mnt && echo 0 > /mnt/kernel/mm/ksm/run",
         "mount -t debugfs none /mnt",
@@ -121,6 +138,8 @@ def test_what_is_this_machines_is_refused(instance: str, script: str) -> None:
             "directory nonexistent",
             "no such",
             "invalid",
+            # mount's words for an option that is.
+            "wrong fs type",
         )
     ), said
 

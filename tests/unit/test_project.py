@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCORES = "tests/scores/requirements.txt"
+AUDIT = "audit/requirements.txt"
 CERTBOT = "host/flask_certificate/requirements.txt"
 
 
@@ -22,7 +23,7 @@ def test_the_development_lock_holds_the_other_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "lock", ["requirements.txt", "requirements-dev.txt", "app/requirements.txt", CERTBOT, SCORES]
+    "lock", ["requirements.txt", "requirements-dev.txt", "app/requirements.txt", CERTBOT, SCORES, AUDIT]
 )
 def test_every_pin_has_its_hashes_and_no_index(lock: str) -> None:
     text = (ROOT / lock).read_text()

@@ -1,0 +1,1 @@
+"""What the project pins, where, and how each pin comes to a newer version."""
