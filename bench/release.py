@@ -50,7 +50,7 @@ import json, socket, sys, time
 slot = sys.argv[1]
 def workers():
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(f"/run/flask/{slot}.stats.sock")
+        connection.connect(f"/run/flask/{slot}/stats.sock")
         return json.loads(b"".join(iter(lambda: connection.recv(65536), b"")))["workers"]
 def wait(before):
     while any(worker["pid"] in before or not worker["apps"] for worker in workers()):
@@ -58,7 +58,7 @@ def wait(before):
 wait(())
 if len(sys.argv) > 2:
     before = {worker["pid"] for worker in workers()}
-    with open(f"/run/flask/{slot}.fifo", "w") as fifo:
+    with open(f"/run/flask/{slot}/fifo", "w") as fifo:
         fifo.write("c")
     wait(before)
 """

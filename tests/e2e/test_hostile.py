@@ -215,6 +215,32 @@ def test_the_old_release_does_not_go_on_beside_the_new(site: Server) -> None:
     )
 
 
+def test_one_that_kills_the_next_release_is_stopped_first(site: Server) -> None:
+    """What docs/adr/0015 leaves: both slots have one account."""
+    slot = opened(site, "kills")
+    other = "b" if slot == "a" else "a"
+    program = """
+        import os, signal, time
+        while True:
+            for pid in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    if "flask-app@%s" in open("/proc/" + pid + "/cgroup").read():
+                        os.kill(int(pid), signal.SIGKILL)
+                except OSError:
+                    pass
+            time.sleep(0.01)
+    """
+    intrude(site, background(program % other))
+    ran = site.release(good("killed"))
+    in_order(ran)
+    assert ran.code == 1
+    assert ask(site.address) == "kills"
+    site.must(f"systemctl stop flask-app@{slot}")
+    ran = site.release(good("not killed"))
+    assert ran.code == 0, ran.err
+    until_answered(site.address, "not killed")
+
+
 def processes_of_the_account(site: Server) -> int:
     """Groups of processes of the account's; the watch over memory is not the application's."""
     groups = site.must(
