@@ -101,7 +101,9 @@ def last_good(host: Host, live: Optional[str]) -> Optional[Entry]:
 
 def mark_served(host: Host, release: str) -> None:
     """Note that the release serves from now on, which also clears a mark."""
-    _update(host, release, {"served": time.time(), "bad": ""})
+    # The order counts: a clock that was set back does not make an older release the last one.
+    latest = max((entry.served or 0 for entry in entries(host)), default=0)
+    _update(host, release, {"served": max(time.time(), latest + 0.001), "bad": ""})
 
 
 def forgive(host: Host) -> List[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from .fake_host import FakeHost
 
@@ -10,6 +11,18 @@ from .fake_host import FakeHost
 def released(host: FakeHost, *names: str) -> list[str]:
     """Release some applications; their ids."""
     return [str(host.release(host.archive(name)).result["release"]) for name in names]
+
+
+def test_a_clock_that_is_set_back_changes_no_order(host: FakeHost) -> None:
+    first = host.release(host.archive("one")).result["release"]
+    second = host.release(host.archive("two")).result["release"]
+    # Both were served while the clock was a year ahead.
+    for number, release in enumerate((first, second)):
+        file = host.root / f"srv/flask/releases/{release}/state.json"
+        file.write_text(json.dumps({"served": time.time() + 31536000 + number}))
+    host.release(host.archive("three"))
+    assert host.run("rollback").result["release"] == second
+    assert host.run("rollback").result["release"] == first
 
 
 def test_back_to_the_last_good_release(host: FakeHost) -> None:
