@@ -65,12 +65,8 @@ def activate(
     slot = slots.other(old.slot if old else None)
     lock.step("start", release=release, slot=slot)
     started = time.time()
-    mark = watch.mark(host)
     try:
-        if standby.holds(host, settings, slot, release):
-            # The gate's first question wakes it.
-            standby.forget(host, slot)
-        else:
+        if not standby.wake(host, settings, slot, release):
             _start(host, settings, slot, release)
         lock.step("gate")
         gate.wait(host, settings, slot, release, attempts, started)
@@ -80,6 +76,8 @@ def activate(
         raise
     lock.step("switch")
     try:
+        # Answers of before are not the new release's: not even those of a slot that was down until now.
+        mark = watch.mark(host)
         workers = traffic.move(host, settings, slot)
         moved = time.monotonic()
         traffic.verify(settings, release)

@@ -10,7 +10,7 @@ import os
 import time
 from typing import Callable, Optional
 
-from flask_release import files, launcher, members, memory, slots, units, untrusted
+from flask_release import files, gate, launcher, members, memory, slots, units, untrusted
 from flask_release.host import Host, unit
 from flask_release.members import Members
 from flask_release.problem import say
@@ -52,14 +52,27 @@ def sleeps(host: Host, slot: str) -> bool:
     return host.asleep(slot).exists() and units.slot_runs(slot)
 
 
-def holds(host: Host, settings: Settings, slot: str, release: str) -> bool:
-    """The slot sleeps with this release, started with the settings as they are now."""
+def wake(host: Host, settings: Settings, slot: str, release: str) -> bool:
+    """Have the slot answer, if it sleeps with this release, started with the settings as they are now.
+
+    Returns:
+        Whether it did; else the slot is to be started anew, for whatever the application did to its sockets.
+    """
     started = files.read_json(host.started) or {}
-    return (
-        slots.occupant(host, slot) == release
-        and started.get(slot) == launcher.settings_digest(host, settings, release)
-        and sleeps(host, slot)
-    )
+    if (
+        slots.occupant(host, slot) != release
+        or started.get(slot) != launcher.settings_digest(host, settings, release)
+        or not sleeps(host, slot)
+    ):
+        return False
+    try:
+        # The first question wakes it. What it answers is the gate's business.
+        gate.probe(host, settings, slot, release)
+    except OSError:
+        say(f"slot {slot} sleeps and does not wake: it is started anew")
+        return False
+    forget(host, slot)
+    return True
 
 
 def forget(host: Host, slot: str) -> None:

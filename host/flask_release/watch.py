@@ -42,6 +42,9 @@ class Count(NamedTuple):
 
 def mark(host: Host) -> Mark:
     """Remember where the access log ends, before the switch."""
+    # nginx holds lines back: they would be read as the new release's.
+    traffic.flush_log(host)
+    time.sleep(FLUSH)
     try:
         with host.access_log.open("rb") as file:
             status = os.fstat(file.fileno())
