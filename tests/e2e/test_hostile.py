@@ -312,7 +312,10 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
             "hostile.pth",
             "import os; os.getuid() == 0 and open('/tmp/as-root', 'w').write('root ran what a package brought')",
         )
-        wheel.writestr("hostile_by_test-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: hostile-by-test\\nVersion: 1.0\\n")
+        wheel.writestr(
+            "hostile_by_test-1.0.dist-info/METADATA",
+            "Metadata-Version: 2.1\\nName: hostile-by-test\\nVersion: 1.0\\n",
+        )
         wheel.writestr(
             "hostile_by_test-1.0.dist-info/WHEEL",
             "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
