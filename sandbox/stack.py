@@ -71,9 +71,10 @@ class SandboxStack:
         """Return the stack's outputs, secrets unwrapped."""
         return dict(values.unwrapped(self._state().outputs))
 
-    def secret_outputs(self) -> frozenset[str]:
-        """Return the names of outputs that are secret."""
-        return frozenset(name for name, value in self._state().outputs.items() if values.holds_secret(value))
+    def public_outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs by name, `[secret]` in place of what is secret."""
+        outputs = self._state().outputs
+        return {name: "[secret]" if values.holds_secret(value) else value for name, value in outputs.items()}
 
     def resources(self) -> list[dict[str, Any]]:
         """Return type, name, id, inputs and outputs of each resource, secrets unwrapped."""
