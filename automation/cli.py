@@ -97,7 +97,7 @@ def destroy(stack: StackName, *, yes: Yes = False) -> None:
 def status(stack: StackName, *, as_json: AsJson = False) -> None:
     """Show the stack's outputs and what its server says of itself."""
     target = open_stack(stack)
-    answer = server.ask(target, FLASK_RELEASE + " status" + (" --json" if as_json else ""))
+    answer = server.ask(server.connection(target), FLASK_RELEASE + " status" + (" --json" if as_json else ""))
     if not answer.stdout:
         raise DeploymentError(f"{answer.stderr}\nWhat is wrong with the server: ./ops doctor {stack}")
     outputs = target.public_outputs()
