@@ -164,6 +164,11 @@ class RealStack(Deployment):
             if of.get("id") and not of["type"].startswith("pulumi:")
         }
 
+    def output(self, name: str) -> str:
+        """Return one output of the stack, by its state."""
+        (stack,) = (of for of in self._latest()["resources"] if of["type"] == "pulumi:pulumi:Stack")
+        return str(stack["outputs"][name])
+
     def _mark(self) -> str:
         folder = f"{self.environment['FLASK_SANDBOX']}/account"
         return hashlib.sha256(folder.encode()).hexdigest()[:8]
