@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,7 +18,6 @@ from automation import doctor as diagnosing
 from automation import drift as drifting
 from automation import logs as log_reader
 from automation import server
-from automation import smoke as site
 from automation.display import Display, show_outcome
 from automation.logs import LogKind
 from automation.server import FLASK_RELEASE
@@ -98,10 +97,10 @@ def destroy(stack: StackName, *, yes: Yes = False) -> None:
 def status(stack: StackName, *, as_json: AsJson = False) -> None:
     """Show the stack's outputs and what its server says of itself."""
     target = open_stack(stack)
-    answer = server.ask(target, FLASK_RELEASE + " status" + (" --json" if as_json else ""))
+    answer = server.ask(server.connection(target), FLASK_RELEASE + " status" + (" --json" if as_json else ""))
     if not answer.stdout:
         raise DeploymentError(f"{answer.stderr}\nWhat is wrong with the server: ./ops doctor {stack}")
-    outputs = _public_outputs(target)
+    outputs = target.public_outputs()
     if as_json:
         typer.echo(json.dumps({"outputs": outputs, "server": json.loads(answer.stdout)}, indent=2))
     else:
@@ -153,7 +152,7 @@ def output(
 ) -> None:
     """Print the stack's outputs."""
     target = open_stack(stack)
-    outputs = target.outputs() if show_secrets or name else _public_outputs(target)
+    outputs = target.outputs() if show_secrets or name else target.public_outputs()
     if name is not None:
         if name not in outputs:
             raise DeploymentError(f"there is no output {name!r}; there are {', '.join(sorted(outputs))}")
@@ -168,6 +167,9 @@ def output(
 @app.command()
 def smoke(stack: StackName) -> None:
     """Ask the stack's site from here whether it is healthy."""
+    # It reads the settings as the program does: what that takes to load, the other commands need not wait for.
+    from automation import smoke as site  # noqa: PLC0415
+
     typer.echo(f"healthy: {site.check(open_stack(stack), stack)}")
 
 
@@ -288,8 +290,3 @@ def _interrupted(_number: int, _frame: object) -> None:
 
 def _say(line: str) -> None:
     typer.echo(line, err=True)
-
-
-def _public_outputs(target: Any) -> dict[str, Any]:
-    hidden = target.secret_outputs()
-    return {name: "[secret]" if name in hidden else value for name, value in target.outputs().items()}

@@ -38,14 +38,15 @@ def examine(stack: Stack) -> dict[str, Any]:
     Raises:
         DeploymentError: the server cannot be reached or examined.
     """
-    answer = server.ask(stack, f"{server.FLASK_RELEASE} doctor --json")
+    target = server.connection(stack)
+    answer = server.ask(target, f"{server.FLASK_RELEASE} doctor --json")
     if not _said(answer):
         # Not there, or of before it knew the command.
-        answer = server.ask(stack, _CARRIED, stdin=_packed())
+        answer = server.ask(target, _CARRIED, stdin=_packed())
     if not _said(answer):
         if answer.status not in _MISSING:
             raise DeploymentError(f"the server could not be examined:\n{answer.stderr or answer.stdout}")
-        told = server.ask(stack, _BOOTSTRAP).stdout.strip() or "it has not begun"
+        told = server.ask(target, _BOOTSTRAP).stdout.strip() or "it has not begun"
         finding = {
             "name": "bootstrap",
             "state": "bad",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from pulumi.automation import events
 
@@ -31,6 +36,7 @@ class Events:
         failures: steps that failed, and why.
         errors: of the run as a whole.
         warnings: each once.
+        outputs: the stack's, secrets in their envelopes; a plan has none.
         broken: what `report` raised; `stop` was called then, and nothing is reported any more.
     """
 
@@ -45,10 +51,11 @@ class Events:
         self.failures: list[tuple[Step, str]] = []
         self.errors: list[str] = []
         self.warnings: list[str] = []
+        self.outputs: dict[str, Any] = {}
         self.broken: BaseException | None = None
 
     def take(self, event: events.EngineEvent) -> None:
-        """Take the next event; called on a thread of the SDK's, which would drop what is raised here."""
+        """Take the next event; called on a thread that follows the run, and what is raised here waits for its end."""
         with self._guard:
             if self.broken is not None:
                 return
@@ -81,6 +88,8 @@ class Events:
             self._report(Event(Happening.STARTED, step))
 
     def _end(self, metadata: events.StepEventMetadata, happening: Happening) -> None:
+        if metadata.type == "pulumi:pulumi:Stack" and metadata.new and not self._planning:
+            self.outputs = dict(metadata.new.outputs or {})
         step, began = self._begun.pop(_key(metadata), (None, 0.0))
         if step is None:
             if happening is not Happening.FAILED:
@@ -116,6 +125,42 @@ class Events:
     def refused(self) -> list[tuple[str, str]]:
         """Return name and error of each resource that was refused before there was a step for it."""
         return [(urn.rpartition("::")[2], text) for urn, texts in self._said.items() for text in texts]
+
+
+@contextmanager
+def followed(take: Callable[[events.EngineEvent], None]) -> Iterator[Path]:
+    """Give the file that a run is to write its events to; `take` gets each, on a thread, and the last by the end.
+
+    A file, not the connection that newer CLIs offer: a run ends in the middle of a step when nobody takes its events
+    from that any more, as where this process is killed.
+    """
+    with tempfile.TemporaryDirectory(prefix="events-") as folder:
+        log = Path(folder, "log")
+        log.touch()
+        ended = threading.Event()
+        reader = threading.Thread(target=_read, args=(log, take, ended))
+        reader.start()
+        try:
+            yield log
+        finally:
+            ended.set()
+            reader.join()
+
+
+def _read(log: Path, take: Callable[[events.EngineEvent], None], ended: threading.Event) -> None:
+    line = ""
+    with log.open(encoding="utf-8") as file:
+        while True:
+            # Asked before the reading: what was written until then is read.
+            over = ended.is_set()
+            for part in file:
+                line += part
+                if line.endswith("\n"):
+                    take(events.EngineEvent.from_json(json.loads(line)))
+                    line = ""
+            if over:
+                return
+            ended.wait(0.1)
 
 
 def _key(metadata: events.StepEventMetadata) -> tuple[str, str]:

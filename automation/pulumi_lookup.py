@@ -18,7 +18,7 @@ def look_up(question: Callable[[], None], config: Mapping[str, automation.Config
         automation.CommandError: it could not be asked.
     """
     with tempfile.TemporaryDirectory(prefix="lookup-") as folder:
-        stack = automation.create_or_select_stack(
+        stack = automation.create_stack(
             stack_name="lookup",
             project_name="lookup",
             program=question,
@@ -32,5 +32,6 @@ def look_up(question: Callable[[], None], config: Mapping[str, automation.Config
                 },
             ),
         )
-        stack.set_all_config(dict(config))
+        if config:
+            stack.set_all_config(dict(config))
         stack.preview()

@@ -1,4 +1,4 @@
-"""A stack that the Pulumi CLI runs, through its Automation API."""
+"""A stack that the Pulumi CLI runs. Each of its runs costs a second or two: one does, where one is enough."""
 
 from __future__ import annotations
 
@@ -15,19 +15,28 @@ from semver import VersionInfo
 from automation.drift import Rule
 from automation.pulumi_cli import Cli
 from automation.pulumi_errors import accounts_cause, explained, own_words, sentence, with_hint
-from automation.pulumi_events import Events
+from automation.pulumi_events import Events, followed
 from automation.pulumi_lookup import look_up
 from components.asking import refusal
 from progress import DeploymentError, Interrupted, Outcome, Report
-from sandbox import configuration
+from sandbox import configuration, values
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
+# What the CLI prints in place of a secret output.
+_HIDDEN = "[secret]"
+# As the Automation API runs them, which this is to the CLI. (Its own `up` would ask for the outputs, twice, and for the
+# history as well.)
+_VERBS = {
+    "preview": ["preview"],
+    "up": ["up", "--yes", "--skip-preview"],
+    "destroy": ["destroy", "--yes", "--skip-preview"],
+}
 
 
 class PulumiStack:
     """One stack of the Pulumi CLI. Each method raises DeploymentError when it cannot start or go on.
 
-    The stack that a person has selected for their own `pulumi` commands stays selected.
+    The stack that a person has selected for their own `pulumi` commands stays selected: each command names its own.
     """
 
     def __init__(self, project: Path, name: str, say: Callable[[str], None] = lambda _line: None) -> None:
@@ -49,16 +58,17 @@ class PulumiStack:
 
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs by name."""
-        return {name: output.value for name, output in self._outputs.items()}
+        if _HIDDEN not in json.dumps(self._shown):
+            return self._shown
+        return self._asked("stack", "output", "--json", "--show-secrets")
 
-    def secret_outputs(self) -> frozenset[str]:
-        """Return the names of outputs that are secret."""
-        return frozenset(name for name, output in self._outputs.items() if output.secret)
+    def public_outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs by name, `[secret]` in place of what is secret; that takes no passphrase."""
+        return self._shown
 
     def resources(self) -> list[dict[str, Any]]:
         """Return type, name, id, inputs and outputs of each resource, secrets in the clear."""
-        with explained(self._name):
-            deployment = self._stack().export_stack().deployment or {}
+        deployment = self._asked("stack", "export", "--show-secrets").get("deployment") or {}
         return [
             {
                 "type": resource["type"],
@@ -87,38 +97,41 @@ class PulumiStack:
                     )
                 )
 
+        config = {
+            key: automation.ConfigValue(value=of["value"], secret=of["secret"])
+            for key, of in self._config().items()
+            if key.startswith("alicloud:")
+        }
         with explained(self._name):
-            config = self._stack().get_all_config()
-            providers = {key: value for key, value in config.items() if key.startswith("alicloud:")}
-            look_up(question, providers)
+            look_up(question, config)
         return found
 
     def set_secret(self, path: tuple[str, ...], value: str) -> None:
         """Keep a secret value, encrypted, in the stack's configuration."""
         with explained(self._name):
-            self._stack(create=True).set_config(
-                ".".join(path), automation.ConfigValue(value=value, secret=True), path=True
+            self._made(
+                self._checked(Cli()), "config", "set", "--path", ".".join(path), "--secret", "--", value
             )
 
     def setting(self, key: str) -> str | None:
         """Return a key of the stack's configuration, a secret in the clear; None when it is not set."""
-        with explained(self._name):
-            found = self._stack().get_all_config().get(f"{configuration.project_name(self._project)}:{key}")
-        return found.value if found else None
+        found = self._config().get(f"{configuration.project_name(self._project)}:{key}")
+        return str(found["value"]) if found else None
 
     @cached_property
-    def _outputs(self) -> automation.OutputMap:
+    def _shown(self) -> dict[str, Any]:
+        return self._asked("stack", "output", "--json")
+
+    def _config(self) -> dict[str, Any]:
+        return self._asked("config", "--show-secrets", "--json")
+
+    def _asked(self, *words: str) -> dict[str, Any]:
+        """Return what the CLI answers in JSON."""
         with explained(self._name):
-            return self._stack().outputs()
+            answer: dict[str, Any] = json.loads(self._told(self._checked(Cli()), *words))
+        return answer
 
-    def _stack(self, cli: Cli | None = None, *, create: bool = False) -> automation.Stack:
-        cli = cli or Cli()
-        self._check_version(cli)
-        workspace = _Workspace(work_dir=str(self._project), pulumi_command=cli)
-        choose = automation.Stack.create_or_select if create else automation.Stack.select
-        return choose(self._name, workspace)
-
-    def _check_version(self, cli: Cli) -> None:
+    def _checked(self, cli: Cli) -> Cli:
         # The CLI looks at this range too, but the older ones, which it is for, do not know it.
         needed = VersionInfo.parse(
             configuration.project_document(self._project)["requiredPulumiVersion"].lstrip(">=")
@@ -128,25 +141,35 @@ class PulumiStack:
                 f"the Pulumi CLI is version {cli.version}, and this project needs {needed} or newer; update it as"
                 " pulumi.com/docs/install says."
             )
+        return cli
+
+    def _told(self, cli: Cli, *words: str) -> str:
+        """Run one command on the stack, and return what it printed."""
+        # The variable makes the option that events are written by.
+        environment = {"PULUMI_DEBUG_COMMANDS": "true"}
+        command, *rest = words
+        return cli.run([command, "--stack", self._name, *rest], str(self._project), environment).stdout
+
+    def _made(self, cli: Cli, *words: str) -> None:
+        """Run one command on the stack, which is made where it is not there yet."""
+        try:
+            self._told(cli, *words)
+        except automation.StackNotFoundError:
+            cli.run(["stack", "init", self._name, "--no-select"], str(self._project), {})
+            if cli.signalled is not None:
+                raise Interrupted from None
+            self._told(cli, *words)
 
     def _run(self, verb: str, report: Report, *, refresh: bool = False) -> Outcome:
         with explained(self._name):
-            cli = Cli(self._say)
-            stack = self._stack(cli, create=verb != "destroy")
-        if cli.signalled is not None:
-            raise Interrupted
+            cli = self._checked(Cli(self._say))
         run = Events(report, cli.interrupt, planning=verb == "preview")
-        # Read as events: what the CLI prints for people is not for programs.
-        outputs: automation.OutputMap = {}
+        start = self._told if verb == "destroy" else self._made
+        words = [*_VERBS[verb], *(["--refresh"] if refresh else []), "--exec-kind", "auto.local"]
         try:
-            with explained(self._name):
-                match verb:
-                    case "preview":
-                        stack.preview(on_event=run.take, refresh=refresh or None)
-                    case "up":
-                        outputs = stack.up(on_event=run.take, refresh=refresh or None).outputs
-                    case _:
-                        stack.destroy(on_event=run.take)
+            # Read as events: what the CLI prints for people is not for programs.
+            with explained(self._name), followed(run.take) as log:
+                start(cli, *words, "--event-log", str(log))
         except Interrupted:
             pass
         except DeploymentError as error:
@@ -162,7 +185,7 @@ class PulumiStack:
         return Outcome(
             tuple(run.steps),
             tuple((step, with_hint(self._name, own_words(text.splitlines()))) for step, text in run.failures),
-            {name: output.value for name, output in outputs.items() if not output.secret},
+            {} if run.failures else values.public(run.outputs),
             tuple(with_hint(self._name, warning) for warning in run.warnings),
         )
 
@@ -178,29 +201,6 @@ class PulumiStack:
                 raise DeploymentError(cause) from error.__cause__
         told = [*run.errors, *(f"{name}: {text}" for name, text in refused)]
         raise (DeploymentError(sentence(self._name, "\n".join(told))) if told else error) from error.__cause__
-
-
-class _Workspace(automation.LocalWorkspace):
-    """A workspace that leaves the selected stack as it is: each command names its own."""
-
-    @property
-    def pulumi_version(self) -> str:  # type: ignore[override]  # a property there, too
-        """Say that the CLI writes its events to a file, as it did up to here.
-
-        It ends in the middle of a step when nobody takes them from it any more, as where this process is killed.
-        """
-        return "3.205.0"
-
-    def select_stack(self, stack_name: str) -> None:
-        """Fail when there is no such stack."""
-        self._do("stack", "--stack", stack_name)
-
-    def create_stack(self, stack_name: str) -> None:
-        """Make the stack."""
-        self._do("stack", "init", stack_name, "--no-select")
-
-    def _do(self, *words: str) -> None:
-        self.pulumi_command.run([*words], self.work_dir, self.env_vars)
 
 
 def _plain(tree: Any) -> Any:

@@ -70,13 +70,12 @@ class Answer:
     stderr: str
 
 
-def ask(stack: Stack, command: str, *, stdin: bytes = b"", seconds: float = 120) -> Answer:
+def ask(target: ssh.Connection, command: str, *, stdin: bytes = b"", seconds: float = 120) -> Answer:
     """Run a command whose failure is an answer, too.
 
     Raises:
         DeploymentError: the server cannot be reached, or does not answer within `seconds`.
     """
-    target = connection(stack)
     with ssh.arguments(target) as arguments:
         try:
             done = subprocess.run(

@@ -23,7 +23,7 @@ def check(stack: Stack, name: str) -> str:
         DeploymentError: it is not healthy, or another release answers than the one that is live; says what it answers.
     """
     site = contextvars.copy_context().run(_site, name)
-    address = stack.outputs().get("address")
+    address = stack.public_outputs().get("address")
     if not address:
         raise DeploymentError(f"the stack has no server; deploy it with ./ops up {name}.")
     address = str(address)

@@ -28,8 +28,8 @@ class Stack(Protocol):
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs by name."""
 
-    def secret_outputs(self) -> frozenset[str]:
-        """Return the names of outputs that are secret."""
+    def public_outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs by name, `[secret]` in place of what is secret."""
 
     def resources(self) -> list[dict[str, Any]]:
         """Return type, name, id, inputs and outputs of each resource, secrets in the clear."""

@@ -332,13 +332,15 @@ class Cloud:
         with self._inventory:
             guarded = []
             for instance in self._inventory.things["instances"].values():
-                if not instance["address"] or containers.state(instance["container"]) == "absent":
+                # Asked once: it may be removed by another thread at any time.
+                private_address = containers.private_address_if_there(instance["container"])
+                if not instance["address"] or private_address is None:
                     continue
                 rules = self._inventory.things["groups"][instance["group"]]["rules"].values()
                 guarded.append(
                     packet_filter.Guarded(
                         public_address=instance["address"],
-                        private_address=containers.private_address(instance["container"]),
+                        private_address=private_address,
                         rules=tuple(packet_filter.Rule(**rule) for rule in rules),
                     )
                 )

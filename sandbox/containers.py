@@ -171,10 +171,15 @@ def private_address(name: str) -> str:
     Raises:
         SandboxError: there is no such instance.
     """
-    labels = _labels(name)
-    if labels is None or _ADDRESS not in labels:
+    address = private_address_if_there(name)
+    if address is None:
         raise SandboxError(f"There is no instance {name}.\nBring the stack up again to create it.")
-    return labels[_ADDRESS]
+    return address
+
+
+def private_address_if_there(name: str) -> str | None:
+    """Return the same, and None when there is no such instance."""
+    return (_labels(name) or {}).get(_ADDRESS)
 
 
 def logs(name: str, lines: int) -> str:

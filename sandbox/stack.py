@@ -12,9 +12,8 @@ from typing import Any
 
 from automation.drift import Rule
 from progress import DeploymentError, Outcome, Report
-from sandbox import alicloud, command, configuration, program, tls, values
+from sandbox import alicloud, command, configuration, tls, values
 from sandbox.cloud import ADDRESSES_VARIABLE, DEFAULT_ADDRESSES, FOLDER_VARIABLE, Cloud, Place
-from sandbox.engine import Engine
 from sandbox.errors import SandboxError
 from sandbox.resources import Kinds
 from sandbox.state import State, Status, locked
@@ -55,6 +54,8 @@ class SandboxStack:
         """Remove all of the stack from this machine, whether its record is whole or not."""
         if not self._folder.exists():
             return Outcome((), (), {})
+        from sandbox.engine import Engine  # noqa: PLC0415 - as below
+
         with self._locked():
             state = State(self._folder)
             cloud = Cloud(self._place, DEFAULT_REGION)
@@ -71,9 +72,10 @@ class SandboxStack:
         """Return the stack's outputs, secrets unwrapped."""
         return dict(values.unwrapped(self._state().outputs))
 
-    def secret_outputs(self) -> frozenset[str]:
-        """Return the names of outputs that are secret."""
-        return frozenset(name for name, value in self._state().outputs.items() if values.holds_secret(value))
+    def public_outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs by name, `[secret]` in place of what is secret."""
+        outputs = self._state().outputs
+        return {name: "[secret]" if values.holds_secret(value) else value for name, value in outputs.items()}
 
     def resources(self) -> list[dict[str, Any]]:
         """Return type, name, id, inputs and outputs of each resource, secrets unwrapped."""
@@ -130,6 +132,10 @@ class SandboxStack:
             yield
 
     def _run(self, settings: configuration.Configuration, report: Report, *, preview: bool) -> Outcome:
+        # They load the SDK, which takes longer than all that the other commands do.
+        from sandbox import program  # noqa: PLC0415
+        from sandbox.engine import Engine  # noqa: PLC0415
+
         warnings: list[str] = []
         state = State(self._folder)
         cloud = Cloud(self._place, settings.values.get("alicloud:region", DEFAULT_REGION))

@@ -116,8 +116,7 @@ class RealStack(Deployment):
 
     def recorded(self) -> set[str]:
         """Return the ids of what is in the cloud by the stack's state, which is read as it lies there."""
-        checkpoint = json.loads((self._backend() / f"stacks/flask-on-ecs/{self.stack}.json").read_text())
-        latest = checkpoint["checkpoint"]["latest"]
+        latest = self._latest()
         assert not latest.get("pending_operations"), latest["pending_operations"]
         return {of["id"] for of in latest.get("resources", []) if of["type"] in _IN_CLOUD}
 
@@ -136,10 +135,10 @@ class RealStack(Deployment):
         return list((self._backend() / "locks").rglob("*.json"))
 
     def take_down(self) -> None:
-        """Destroy the stack, whatever its program is now, where it was ever deployed; nothing may be left."""
+        """Destroy the stack, whatever its program is now, where there is anything of it; nothing may be left."""
         account = cloud.Place(Path(self.environment["FLASK_SANDBOX"], "account"))
         try:
-            if (self._backend() / f"stacks/flask-on-ecs/{self.stack}.json").exists():
+            if self._latest().keys() & {"resources", "pending_operations"}:
                 gone = self.destroy()
                 assert gone.status == 0, gone.text
             left = self.leftovers()
@@ -148,17 +147,27 @@ class RealStack(Deployment):
             # For the next test, which a failure here is not to touch.
             cloud.Cloud(account, "").remove_everything()
 
+    def _latest(self) -> dict[str, Any]:
+        """The stack's state as it lies there, secrets encrypted; nothing where the stack was never made."""
+        file = self._backend() / f"stacks/flask-on-ecs/{self.stack}.json"
+        latest = json.loads(file.read_text())["checkpoint"]["latest"] if file.exists() else None
+        return dict(latest or {})
+
     def _backend(self) -> Path:
         return Path(self.environment["PULUMI_BACKEND_URL"].removeprefix("file://"), ".pulumi")
 
     def ids(self) -> dict[str, str]:
         """Return the id of each resource by its name, the engine's own aside."""
-        resources = self.exported().get("resources", [])
         return {
             of["urn"].rpartition("::")[2]: of["id"]
-            for of in resources
+            for of in self._latest().get("resources", [])
             if of.get("id") and not of["type"].startswith("pulumi:")
         }
+
+    def output(self, name: str) -> str:
+        """Return one output of the stack, by its state."""
+        (stack,) = (of for of in self._latest()["resources"] if of["type"] == "pulumi:pulumi:Stack")
+        return str(stack["outputs"][name])
 
     def _mark(self) -> str:
         folder = f"{self.environment['FLASK_SANDBOX']}/account"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Iterator
 
@@ -44,69 +45,59 @@ def test_the_selected_stack_stays(networks: RealStack) -> None:
             None,
         )
 
-    def used(*commands: str) -> None:
-        for command in commands:
-            other.ops(command, "other")
-        other.ops("secret", "other", "WORD", stdin="x")
-        assert other.destroy().status == 0
-
-    used("preview")
+    # Makes the stack.
+    assert other.ops("preview", "other").status == 0
     assert selected() is None
     assert networks.plain_pulumi("stack", "init", "mine").status == 0
     assert selected() == "mine"
-    used("up", "status", "output")
+    for command in ("up", "output", "status"):
+        other.ops(command, "other")
+    other.ops("secret", "other", "WORD", stdin="x")
+    assert other.destroy().status == 0
     assert selected() == "mine"
 
 
 def test_a_plan_and_its_run_count_alike_and_a_replacement_once(networks: RealStack) -> None:
     networks.configure(networks=3)
-    planned = networks.ops("preview", networks.stack)
-    assert "3 to create\n" in planned.text
     assert "3 created\n" in networks.up().text
-    assert "no changes, 3 unchanged" in networks.up().text
-    # One that only a new resource can take, one that is changed in place, and one that goes.
+    # One that only a new resource can take, one that is changed in place, one that goes, and one that comes.
     networks.edit(
         "__main__.py",
-        "cidr_block=cidr,",
-        "cidr_block=cidr, is_default=None if number else True, vpc_name='n',",
+        'f"net-{number}", cidr_block=cidr,',
+        'f"net-{number}" if number != 2 else "other", cidr_block=cidr, is_default=None if number else True,'
+        " vpc_name='n',",
     )
-    networks.configure(networks=2)
     planned = networks.ops("preview", networks.stack)
-    assert "1 to update, 1 to replace, 1 to delete" in planned.text
+    assert "1 to create, 1 to update, 1 to replace, 1 to delete" in planned.text
     seen: list[Event] = []
     with at_home(networks):
         outcome = open_stack(networks.stack, networks.folder).up(seen.append)
     assert sorted(operations(outcome)) == [
+        (Operation.CREATE, "other"),
         (Operation.DELETE, "net-2"),
         (Operation.REPLACE, "net-0"),
         (Operation.UPDATE, "net-1"),
     ]
     done = [event.step for event in seen if event.happening is Happening.DONE]
-    assert sorted(step.name for step in done) == ["net-0", "net-1", "net-2"]
-    assert outcome.outputs.keys() == {"last"}
+    assert sorted(step.name for step in done) == ["net-0", "net-1", "net-2", "other"]
+    # The other is secret.
+    assert outcome.outputs == {"last": networks.ids()["other"]}
 
 
 def test_a_step_that_failed_is_not_counted_as_done(networks: RealStack) -> None:
-    networks.configure(networks=3)
-    networks.edit(
-        "__main__.py",
-        'f"net-{number}", cidr_block=cidr,',
-        'f"net-{number}", cidr_block=cidr if number < 2 else None,',
-    )
+    networks.configure(networks=4)
+    networks.edit("__main__.py", "cidr_block=cidr,", "cidr_block=cidr if number < 3 else None,")
     run = networks.ops("up", networks.stack)
+    networks.edit("__main__.py", "cidr_block=cidr if number < 3 else None,", "cidr_block=cidr,")
     assert run.status == 1
-    assert run.text.count("Network net-2 failed") == 1
-    assert "1 failed, 2 unchanged" in run.text
+    assert len(re.findall(r"^\+ Network +net-3 +failed", run.text, re.MULTILINE)) == 1
+    assert run.text.count("Network net-3 failed") == 1
+    assert "1 failed, 3 unchanged" in run.text
     assert "created" not in run.text
-    with at_home(networks):
-        outcome = open_stack(networks.stack, networks.folder).up(lambda _event: None)
-    ((failed, _),) = outcome.failures
-    assert (failed.operation, failed.name) == (Operation.CREATE, "net-2")
-    networks.edit("__main__.py", "cidr_block=cidr if number < 2 else None,", "cidr_block=cidr,")
 
 
 def test_what_a_callers_report_raises_ends_the_run_in_order(networks: RealStack) -> None:
-    networks.configure(networks=5)
+    networks.configure(networks=6)
 
     def report(event: Event) -> None:
         if event.happening is Happening.STARTED:
@@ -131,4 +122,4 @@ def test_a_stack_is_opened_from_a_worker_thread(networks: RealStack) -> None:
         worker.join()
     (outcome,) = outcomes
     assert not outcome.failures
-    assert len(networks.there()) == 5
+    assert len(networks.there()) == 6

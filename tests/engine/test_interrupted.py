@@ -43,12 +43,10 @@ def steps() -> Callable[[], int]:
 @pytest.mark.parametrize(
     ("ask", "terminal"),
     [
-        pytest.param(lambda run: run.signal(signal.SIGINT), False, id="SIGINT"),
         pytest.param(lambda run: run.signal(signal.SIGTERM), False, id="SIGTERM"),
         pytest.param(lambda run: run.signal(signal.SIGHUP), False, id="SIGHUP"),
         pytest.param(lambda run: run.signal_group(signal.SIGINT), False, id="SIGINT to its group"),
         pytest.param(lambda run: run.type(CTRL_C), True, id="Ctrl-C"),
-        pytest.param(lambda run: run.signal(signal.SIGTERM), True, id="SIGTERM in a terminal"),
     ],
 )
 def test_an_interrupted_up_is_gone_on_with(

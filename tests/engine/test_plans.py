@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -85,6 +85,14 @@ CHANGES = {
     ),
 }
 
+# A preview takes seconds: changes of resources that are not the same are planned at once.
+TOGETHER = (
+    ("nothing",),
+    ("an edited application", "a domain", "more addresses for SSH", "another type"),
+    ("a variable", "a public key", "fewer addresses for the web", "more bandwidth"),
+    ("another first boot",),
+)
+
 
 @dataclass(frozen=True)
 class Both:
@@ -101,7 +109,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     (folder / "local").mkdir()
     made = Both(real_stack(folder), checkout(folder / "local"))
     yield made
-    gone = [stack.destroy() for stack in (made.real, made.sandbox)]
+    with ThreadPoolExecutor() as beside:
+        gone = list(beside.map(lambda stack: stack.destroy(), (made.real, made.sandbox)))
     assert [run.status for run in gone] == [0, 0], gone
     assert made.real.leftovers() + made.sandbox.leftovers() == []
 
@@ -124,8 +133,9 @@ def plan(deployment: Deployment) -> tuple[set[Line], str]:
 
 
 def test_a_first_preview_plans_all_and_makes_nothing(both: Both) -> None:
-    real, text = plan(both.real)
-    assert real == plan(both.sandbox)[0]
+    with ThreadPoolExecutor() as beside:
+        (real, text), (sandbox, _) = beside.map(plan, (both.real, both.sandbox))
+    assert real == sandbox
     assert len(real) == 15
     assert "15 to create" in text
     # As it is typed: with the engine's own output, and its exit status.
@@ -135,16 +145,29 @@ def test_a_first_preview_plans_all_and_makes_nothing(both: Both) -> None:
     assert both.real.ids() == {}
 
 
-@pytest.mark.parametrize("what", CHANGES)
-def test_both_engines_plan_a_change_alike(deployed: Both, what: str) -> None:
-    change = CHANGES[what]
-    for stack in (deployed.real, deployed.sandbox):
+@pytest.mark.parametrize("several", TOGETHER, ids=" and ".join)
+def test_both_engines_plan_changes_alike(deployed: Both, several: Sequence[str]) -> None:
+    changes = [CHANGES[what] for what in several]
+    expected = set().union(*(change.plan for change in changes))
+    # What is planned for one is not hidden by another.
+    assert len({line[:3] for line in expected}) == sum(len(change.plan) for change in changes)
+
+    def planned(stack: Deployment) -> tuple[set[Line], str]:
         with stack.changed():
-            change.made(stack)
-            planned, text = plan(stack)
-        if not change.reasons:
-            planned = {(*line[:3], "") for line in planned}
-        assert planned == change.plan, text
-        assert change.says in text
-        if not planned:
+            for change in changes:
+                change.made(stack)
+            return plan(stack)
+
+    with ThreadPoolExecutor() as beside:
+        plans = list(beside.map(planned, (deployed.real, deployed.sandbox)))
+    for lines, text in plans:
+        reasons = all(change.reasons for change in changes)
+        assert (lines if reasons else {(*line[:3], "") for line in lines}) == expected, text
+        for change in changes:
+            assert change.says in text
+        if not lines:
             assert "no changes" in text
+
+
+def test_every_change_is_planned() -> None:
+    assert sorted(what for several in TOGETHER for what in several) == sorted(CHANGES)

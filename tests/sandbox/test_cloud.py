@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import packet_filter
+from sandbox import containers, packet_filter
 from sandbox.api_refusals import USER_DATA_LIMIT
 from sandbox.cloud import IMAGE_ID, Cloud, Place
 from sandbox.errors import SandboxError
@@ -115,6 +115,27 @@ def test_a_key_pair_has_one_key_and_stays_while_an_instance_has_it(
     run(cloud)
     with pytest.raises(SandboxError, match=r"KeypairAlreadyAttachedInstance: .* in use by i-1"):
         cloud.delete_key("admin")
+
+
+def test_a_rule_changes_while_an_instance_goes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    for name in ("create", "start"):
+        monkeypatch.setattr(f"sandbox.cloud.containers.{name}", lambda *_given: None)
+    monkeypatch.setattr("sandbox.cloud.base_image", lambda say: "image")
+    monkeypatch.setattr("sandbox.cloud.networks.bridge", lambda name: "bridge")
+    guarded: list[list[packet_filter.Guarded]] = []
+    monkeypatch.setattr(
+        "sandbox.cloud.packet_filter.apply", lambda _table, these, _bridges: guarded.append(these)
+    )
+    facts = {"State": {"Status": "running"}, "Config": {"Labels": {containers._ADDRESS: "10.0.0.2"}}}
+    monkeypatch.setattr("sandbox.containers._inspect", lambda name: facts)
+    run(cloud)
+    # There when it is looked at, and removed before it is looked at again.
+    looks = iter([facts])
+    monkeypatch.setattr("sandbox.containers._inspect", lambda name: next(looks, None))
+    cloud.authorize("sg-1", "sgr-1", RULE)
+    cloud.revoke("sg-1", "sgr-1")
+    assert [[one.rules for one in these] for these in guarded] == [[()], [(RULE,)], []]
 
 
 def test_deleting_what_is_gone_is_done(cloud: Cloud) -> None:
