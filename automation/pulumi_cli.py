@@ -43,6 +43,8 @@ class Cli(automation.PulumiCommand):
         self._running: subprocess.Popen[bytes] | None = None
         self._interrupted = False
         self.signalled: float | None = None
+        # What the commands to come get on their standard input: secrets have no place on a command line.
+        self.given = b""
 
     def run(
         self,
@@ -60,20 +62,26 @@ class Cli(automation.PulumiCommand):
         """
         # Never asks: it fails where it would. `--` parts options from words.
         words = [self.command, "--non-interactive", *args]
-        # However this process ends, killed too: the CLI is then interrupted, and finishes in order.
-        words = [sys.executable, "-I", "-S", str(_LIFELINE), *words]
         environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
         # Files, not pipes: the CLI dies when it writes to a pipe whose reader is gone.
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with (
+            tempfile.TemporaryFile() as out,
+            tempfile.TemporaryFile() as err,
+            tempfile.TemporaryFile() as given,
+        ):
+            given.write(self.given)
+            given.seek(0)
             with self._signals_passed_on():
                 before = self.signalled
+                # However this process ends, killed too: the CLI is then interrupted, and finishes in order.
                 self._running = subprocess.Popen(
-                    words,
+                    [sys.executable, "-I", "-S", str(_LIFELINE), str(given.fileno()), *words],
                     cwd=cwd,
                     env=environment,
                     stdin=subprocess.PIPE,
                     stdout=out,
                     stderr=err,
+                    pass_fds=(given.fileno(),),
                     # In a group of its own a Ctrl-C does not reach it beside the one that is passed on: two end it at
                     # once.
                     process_group=0,

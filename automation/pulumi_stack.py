@@ -109,9 +109,10 @@ class PulumiStack:
     def set_secret(self, path: tuple[str, ...], value: str) -> None:
         """Keep a secret value, encrypted, in the stack's configuration."""
         with explained(self._name):
-            self._made(
-                self._checked(Cli()), "config", "set", "--path", ".".join(path), "--secret", "--", value
-            )
+            cli = self._checked(Cli())
+            # The CLI takes one line's end off.
+            cli.given = value.encode() + b"\n"
+            self._made(cli, "config", "set", "--path", ".".join(path), "--secret")
 
     def setting(self, key: str) -> str | None:
         """Return a key of the stack's configuration, a secret in the clear; None when it is not set."""

@@ -36,7 +36,7 @@ def check(stack: Stack, name: str) -> str:
 
 def _release(stack: Stack, name: str) -> str:
     """Which release answers, as the server says: visitors are not told."""
-    answer = server.ask(stack, f"{server.FLASK_RELEASE} status --json")
+    answer = server.ask(server.connection(stack), f"{server.FLASK_RELEASE} status --json")
     try:
         state = json.loads(answer.stdout)
         live, said = state["live"], state["site"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -127,6 +128,30 @@ def test_whatever_the_cli_ends_with_is_one_message(
         stand_in.chmod(0o755)
         text = ops(deployed, command, {"PATH": f"{tmp_path}:/usr/bin:/bin"})
         assert error(text).count(told) == 1
+
+
+def test_a_secret_is_on_no_command_line(deployed: RealStack, tmp_path: Path) -> None:
+    stand_in = tmp_path / "pulumi"
+    stand_in.write_text(
+        '#!/bin/sh\n[ "$1" = version ] && echo v3.276.0 && exit\n'
+        f'echo "$*" >>{tmp_path}/words\ncat >>{tmp_path}/given\n'
+    )
+    stand_in.chmod(0o755)
+    other = RealStack(
+        deployed.folder, deployed.stack, {**deployed.environment, "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    )
+    run = other.ops("secret", other.stack, "NAME", stdin="-hidden word\n")
+    assert run.status == 0, run.text
+    assert "config set --stack" in (tmp_path / "words").read_text()
+    assert "hidden" not in (tmp_path / "words").read_text()
+    assert (tmp_path / "given").read_text() == "-hidden word\n"
+
+
+def test_a_secret_is_kept_as_it_was_given(deployed: RealStack) -> None:
+    value = "-one line\nanother: with 'signs' \" and $words"
+    assert deployed.ops("secret", deployed.stack, "NAME", stdin=value + "\n").status == 0
+    kept = json.loads(deployed.pulumi("config", "--show-secrets", "--json").text)
+    assert "another: with 'signs' \\\" and $words" in kept["flask-on-ecs:secrets"]["value"]
 
 
 @pytest.mark.parametrize("command", WAYS)
