@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from render import archive
 from render.archive import DIGEST_LENGTH, Archive, Member
 from render.folder import application_files, check_size
 from render.host_files import HostSettings, host_files
+from render.messages import name as shown_name
 from render.requirements import requirements
 from render.revision import revision
 
@@ -53,7 +54,14 @@ def application_release(path: Path, module: str, callable_: str, python_path: st
     text = requirements(path)
     hashed = "--hash=" in text
     lock = _digest(text.encode())
-    members = [archive.file_member(f"app/{file.name}", file.path) for file in application_files(path)]
+    files = application_files(path)
+    instance = PurePosixPath(python_path, "instance").as_posix()
+    if any(file.name == instance for file in files):
+        raise ValueError(
+            f"{shown_name(path / instance)} is a file, where a server puts the folder of that name, which the"
+            " application's data is in; rename it"
+        )
+    members = [archive.file_member(f"app/{file.name}", file.path) for file in files]
     members.append(archive.text_member("requirements.txt", text.encode()))
     facts = {
         "module": module,

@@ -165,6 +165,14 @@ def test_what_holds_no_content_is_left_out(folder: Path, monkeypatch: pytest.Mon
         assert names(folder) == {"app.py", "requirements.txt", "release.json"}
 
 
+@pytest.mark.parametrize("python_path", [".", "src"])
+def test_a_file_in_the_place_of_the_instance_folder(folder: Path, python_path: str) -> None:
+    (folder / "src").mkdir()
+    (folder / python_path / "instance").touch()
+    with pytest.raises(ValueError, match="/instance is a file, where a server puts the folder of that name"):
+        application_release(folder, "app", "app", python_path)
+
+
 def test_a_link_to_what_is_no_file(folder: Path) -> None:
     os.mkfifo(folder / "fifo")
     (folder / "link").symlink_to("fifo")
