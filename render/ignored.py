@@ -15,8 +15,9 @@ from render.messages import name as shown_name
 from render.messages import shown
 
 # Never part of a release: version control, local environments and caches, local data, secrets of the developer.
+# (.git is a file in a worktree of git's, and names a folder of this machine.)
 ALWAYS_LEFT_OUT = (
-    ".git/", ".hg/", ".svn/", ".venv/", "venv/", "node_modules/", "__pycache__/", "*.py[co]", ".*_cache/",
+    ".git", ".hg/", ".svn/", ".venv/", "venv/", "node_modules/", "__pycache__/", "*.py[co]", ".*_cache/",
     ".tox/", ".coverage", "*.egg-info/", ".DS_Store", "/instance/", ".env", ".env.*", "*.sqlite", "*.sqlite3",
 )  # fmt: skip
 IGNORE_FILES = (".deployignore", ".gitignore")

@@ -149,7 +149,7 @@ def test_what_never_belongs_to_a_release(folder: Path) -> None:
         folder,
         dict.fromkeys(
             (
-                ".git/config", ".venv/bin/python", "venv/bin/python", "node_modules/x/index.js",
+                ".git/config", "submodule/.git", ".venv/bin/python", "venv/bin/python", "node_modules/x/index.js",
                 "__pycache__/app.cpython-311.pyc", "deep/down/__pycache__/x.pyc", "old.pyc", ".pytest_cache/x",
                 ".tox/x", ".coverage", "shop.egg-info/PKG-INFO", ".DS_Store", "instance/secret_key",
                 ".env", ".env.production", "shop.sqlite", "deep/shop.sqlite3",

