@@ -74,15 +74,19 @@ def test_so_many_files_no_server_takes(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 MEASURED = """
-import hashlib, resource, sys
+import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from render.release import application_release
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+# (getrusage's ru_maxrss begins with that of the process which started this one.)
+def peak():
+    line, = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) // 1024
+before = peak()
 made = application_release(Path(sys.argv[2]), "app", "app")
 with open(sys.argv[3], "wb") as file:
     made.archive.write(file)
-print(before // 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(before, peak())
 """
 
 
@@ -314,7 +318,7 @@ def test_patterns_mean_what_they_mean_to_pathspec(folder: Path) -> None:
     """Stars are matched in another way, with the same outcome."""
     made_up = random.Random(1)  # noqa: S311 -- no secret
     letters = "ab*?/"
-    for _ in range(1000):
+    for _ in range(500):
         pattern = "".join(made_up.choice(letters) for _ in range(made_up.randint(1, 9)))
         pattern += made_up.choice(["", "", "**/a*b", "[ab]*", "*.py"])
         (folder / ".deployignore").write_text(f"{pattern}\n")
