@@ -13,8 +13,9 @@ from pulumi_command import remote
 
 from components.server import Server
 from health import HealthCheck, smoke
+from render.archive import Archive
 from render.host_files import SERVER_ADDRESS, HostSettings, configure_script
-from render.release import Archive, Release, host_archive
+from render.release import Release, host_archive
 from settings import TlsSettings
 
 # Archives are written here on their way to the server, named by their content. FileAsset wants a path.
@@ -183,6 +184,11 @@ def _write(kind: str, archive: Archive) -> Path:
     if not path.exists():
         BUILD_FOLDER.mkdir(exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_bytes(archive.content)
+        try:
+            with part.open("wb") as file:
+                archive.write(file)
+        except (ValueError, OSError) as error:
+            # A file of the application changed since it was read, or this disk is full.
+            raise pulumi.RunError(f"the archive {path} cannot be written: {error}") from error
         part.replace(path)
     return path

@@ -17,6 +17,7 @@ class OsProfile:
         pythons: allowed values of the `python` key; the first is the default.
         system_python: version of the system's own Python 3.
         systemd_version: oldest systemd of this system; units hold to what it knows.
+        sshd_version: its OpenSSH server.
         packages: the program that installs packages.
         nginx_user: the account nginx's workers run as.
         nginx_modules: glob of files that load nginx's packaged dynamic modules.
@@ -27,6 +28,7 @@ class OsProfile:
     pythons: tuple[str, ...]
     system_python: tuple[int, int]
     systemd_version: int
+    sshd_version: tuple[int, int]
     packages: Literal["apt", "yum"]
     nginx_user: str
     nginx_modules: str
@@ -39,6 +41,7 @@ _ALL = (
         pythons=("standalone", "system"),
         system_python=(3, 6),
         systemd_version=219,
+        sshd_version=(7, 4),
         packages="yum",
         nginx_user="nginx",
         nginx_modules="/usr/share/nginx/modules/*.conf",
@@ -49,6 +52,7 @@ _ALL = (
         pythons=("system",),
         system_python=(3, 11),
         systemd_version=252,
+        sshd_version=(9, 2),
         packages="apt",
         nginx_user="www-data",
         nginx_modules="/etc/nginx/modules-enabled/*.conf",

@@ -12,8 +12,10 @@ from pathlib import Path
 import pulumi
 
 from health import HealthCheck
+from render.messages import cut
+from render.messages import name as path_name
 from settings.health_check import health
-from settings.values import Values, integer, one_of, refuse, require_secret
+from settings.values import Values, decimal, integer, one_of, refuse, require_secret
 
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 # What an application mostly does: compute, wait for others, or both.
@@ -26,6 +28,17 @@ _TAKEN_PORTS = (8098, 8099, 9116, 9117)
 _RESERVED_ENV = re.compile(
     r"FLASK_(SLOT|RELEASE)\w*|UWSGI_\w*|PATH|HOME|USER|LD_\w+|PYTHON(PATH|HOME|STARTUP)|NOTIFY_SOCKET"
 )
+# The kernel's bound of one "NAME=value" with its end (MAX_ARG_STRLEN), and half of what it lets a program have in all
+# (a quarter of the stack's 8 MiB): the rest is for arguments, and for what an application adds for its own programs.
+_MOST_VARIABLE = 128 * 1024
+_MOST_ENVIRONMENT = 1024 * 1024
+# The ends of 127.0.0.0/8, which nobody can listen on and be reached.
+_NO_ADDRESSES = ("127.0.0.0", "127.255.255.255")
+# uWSGI takes these for placeholders, in its arguments as well.
+_PLACEHOLDER = re.compile(r"[$@%]\(")
+# A module is parsed to find its callable, unless it is larger.
+_MOST_PARSED = 4 * 1024 * 1024
+_MODULES_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -63,13 +76,15 @@ class ApplicationSettings:
 
 def application(values: Values, folder: Path) -> ApplicationSettings:
     """Read the application section; relative paths count from `folder`."""
-    path = (folder / values.text("appPath")).resolve()
-    if not path.is_dir():
-        refuse("appPath", values.text("appPath"), "a folder", f"there is none at {path}")
-    python_path = values.text("pythonPath")
-    source = (path / python_path).resolve()
-    if not source.is_dir() or not source.is_relative_to(path):
-        refuse("pythonPath", python_path, f"a folder inside {path}")
+    path = _folder(values, "appPath", folder, "a folder")
+    source = _folder(values, "pythonPath", path, f"a folder inside {path_name(path)}")
+    python_path = source.relative_to(path).as_posix() if source.is_relative_to(path) else ""
+    if not python_path or _PLACEHOLDER.search(python_path):
+        refuse(
+            "pythonPath",
+            values.text("pythonPath"),
+            f"a folder inside {path_name(path)}, without $( @( or %( in its name",
+        )
     module, callable_ = values.text("module"), values.text("callable")
     if not re.fullmatch(rf"{_IDENTIFIER}(\.{_IDENTIFIER})*", module):
         refuse("module", module, "a Python module name such as app or package.module")
@@ -78,7 +93,7 @@ def application(values: Values, folder: Path) -> ApplicationSettings:
     _check_callable(_module_file(source, module), module, callable_)
     return ApplicationSettings(
         path=path,
-        python_path=source.relative_to(path).as_posix(),
+        python_path=python_path,
         module=module,
         callable=callable_,
         load=one_of(values, "load", LOADS),
@@ -92,25 +107,46 @@ def application(values: Values, folder: Path) -> ApplicationSettings:
     )
 
 
+def _folder(values: Values, key: str, base: Path, allowed: str) -> Path:
+    text = values.text(key)
+    try:
+        path = (base / text).resolve()
+        there = path.is_dir()
+    except (OSError, RuntimeError) as error:
+        # Names that are too long, links that lead in a circle, folders above that are closed to this account.
+        refuse(key, text, allowed, error)
+    if not there:
+        refuse(key, text, allowed, f"there is none at {path_name(path)}")
+    return path
+
+
 def _module_file(source: Path, module: str) -> Path:
     base = source.joinpath(*module.split("."))
-    candidates = (base.with_suffix(".py"), base / "__init__.py")
-    file = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if file:
-        return file
+    with contextlib.suppress(OSError):
+        for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+            if candidate.is_file():
+                return candidate
     found = sorted(
         {file.stem for file in source.glob("*.py")}
         | {file.parent.name for file in source.glob("*/__init__.py")}
     )
-    return refuse("module", module, f"a module in {source}; found there: {', '.join(found) or 'none'}")
+    told = ", ".join(cut(name, 40) for name in found[:_MODULES_NAMED]) or "none"
+    more = " and more" if len(found) > _MODULES_NAMED else ""
+    return refuse("module", module, f"a module in {path_name(source)}; found there: {told}{more}")
 
 
 def _check_callable(file: Path, module: str, callable_: str) -> None:
     """Refuse a name that the module plainly does not define; what its text does not tell is left to the server."""
     try:
+        if file.stat().st_size > _MOST_PARSED:
+            return
         tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):
-        return  # the server's Python may be newer; its import check shows the application's own traceback
+    except OSError as error:
+        refuse("module", module, "a module that can be read", error)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        # The server's Python may be newer, and its import check shows the application's own traceback. The last two are
+        # what nesting without end is to the parser.
+        return
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
@@ -126,25 +162,30 @@ def _check_callable(file: Path, module: str, callable_: str) -> None:
         return
     likely = sorted(names & {"app", "application", "create_app", "make_app", "server"})
     hint = f"; it defines {', '.join(likely)}" if likely else ""
-    refuse("callable", callable_, f"a name that module {module} defines ({file.name} does not{hint})")
+    refuse(
+        "callable",
+        callable_,
+        f"a name that module {cut(module, 80)} defines ({cut(file.name, 80)} does not{hint})",
+    )
 
 
 def _socket(values: Values) -> str:
     socket = values.text("socket")
     if socket == "unix":
         return socket
-    host, _, port = socket.rpartition(":")
+    host, _, port_text = socket.rpartition(":")
     loopback = False
     with contextlib.suppress(ValueError):
-        loopback = ipaddress.IPv4Address(host).is_loopback
+        loopback = ipaddress.IPv4Address(host).is_loopback and host not in _NO_ADDRESSES
+    port = decimal(port_text)
     # The uwsgi protocol can load code: it is never bound to an address that others reach.
-    if not loopback or not port.isdigit() or not 1024 <= int(port) <= 65534 or int(port) in _TAKEN_PORTS:
+    if not loopback or port is None or not 1024 <= port <= 65534 or port in _TAKEN_PORTS:
         refuse(
             "socket",
             socket,
             "unix, or a loopback address and port such as 127.0.0.1:8080 (1024 to 65534, not 8098, 8099, 9116 or 9117)",
         )
-    return socket
+    return f"{host}:{port}"
 
 
 def _environment(values: Values) -> pulumi.Output[dict[str, str]]:
@@ -154,16 +195,41 @@ def _environment(values: Values) -> pulumi.Output[dict[str, str]]:
     merged: dict[str, str] = {}
     for key, variables in (("env", plain), ("secrets", secret)):
         for name, value in variables.items():
-            place = f"{key}.{name}"
+            place = f"{key}.{cut(name, 80)}"
             if not re.fullmatch(_IDENTIFIER, name):
                 raise pulumi.RunError(f"{place}: the name of a variable holds letters, digits and _ only.")
             if _RESERVED_ENV.fullmatch(name):
-                raise pulumi.RunError(f"{place}: {name} is set by the server itself; choose another name.")
+                raise pulumi.RunError(
+                    f"{place}: {cut(name, 80)} is set by the server itself; choose another name."
+                )
             if name in merged:
-                raise pulumi.RunError(f"{place}: {name} stands in env and in secrets; keep one.")
-            if isinstance(value, bool) or not isinstance(value, str | int | float):
-                raise pulumi.RunError(f"{place} is {type(value).__name__}; allowed: text (put it in quotes).")
-            if "\0" in str(value):
-                raise pulumi.RunError(f"{place} holds a NUL byte, which no environment variable can.")
-            merged[name] = str(value)
+                raise pulumi.RunError(f"{place}: {cut(name, 80)} stands in env and in secrets; keep one.")
+            merged[name] = _variable(place, name, value)
+    size = sum(len(f"{name}={value}\0".encode()) for name, value in merged.items())
+    if size > _MOST_ENVIRONMENT:
+        raise pulumi.RunError(
+            f"env and secrets are {size} bytes long together; allowed: at most {_MOST_ENVIRONMENT}, since no program"
+            " can be started with much more; put what is large into a file."
+        )
     return pulumi.Output.secret(merged)
+
+
+def _variable(place: str, name: str, value: object) -> str:
+    """The variable's value as text. No message shows it: it may be a secret."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise pulumi.RunError(f"{place} is {type(value).__name__}; allowed: text (put it in quotes).")
+    text = str(value)
+    if "\0" in text:
+        raise pulumi.RunError(f"{place} holds a NUL byte, which no environment variable can.")
+    try:
+        size = len(f"{name}={text}\0".encode())
+    except UnicodeEncodeError:
+        raise pulumi.RunError(
+            f"{place} holds half of a character (a lone surrogate); allowed: text that UTF-8 can write."
+        ) from None
+    if size > _MOST_VARIABLE:
+        raise pulumi.RunError(
+            f"{place} is {len(text.encode())} bytes long; allowed: {_MOST_VARIABLE} with its name, the most that a"
+            " program can be started with; put it into a file."
+        )
+    return text

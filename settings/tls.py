@@ -10,17 +10,43 @@ from typing import Literal
 
 import pulumi
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
-from settings.values import Values, integer, one_of, refuse, require_secret
+from render.messages import cut
+from settings.values import Values, decimal, integer, one_of, refuse, require_secret
 
 MODES = ("none", "own", "acme")
 # What host/flask_certificate/requirements.txt asks for.
 CERTBOT_PYTHON = (3, 10)
-_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}")
+# No - at its beginning: certbot would take it for an option. An address has 254 characters at most (RFC 5321).
+_EMAIL = re.compile(
+    r"(?=.{1,254}$)[A-Za-z0-9._%+][A-Za-z0-9._%+-]{0,63}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}"
+)
+_DIRECTORY = re.compile(
+    r"https://[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:(?P<port>[0-9]{1,5}))?(/[A-Za-z0-9._~/-]*)?"
+)
+_MOST_PORT = 65535
 # An own certificate is renewed by nobody else; a month is what authorities leave for it.
 _WARNED_DAYS = 30
 _PEM = "one or more certificates in PEM form"
+# What OpenSSL lets nginx use (its security level 2) and browsers know; RSA's other bound is OpenSSL's own.
+_RSA_BITS = range(2048, 16384 + 1)
+_CURVES = frozenset(("secp256r1", "secp384r1", "secp521r1"))
+_KEYS = "allowed: one with RSA of 2048 bits or more, or with the curve P-256, P-384 or P-521"
+# More than any authority sends: a browser reads 100 KiB at most.
+_MOST_CERTIFICATES = 20
+_NAMES_SHOWN = 5
+# What cryptography raises for what it cannot read, each with a class of its own.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @dataclass(frozen=True)
@@ -54,12 +80,13 @@ def tls(values: Values, domain: str | None) -> TlsSettings | None:
     """
     mode = one_of(values, "tls", MODES)
     hsts_seconds = integer(values, "hstsSeconds", 0, 315_360_000)
-    chain, key = _chain(values, "certificate"), values.optional("certificateKey")
+    chain, key = _chain(values, "certificate"), values.lines("certificateKey")
     email = values.optional("acmeEmail") or ""
     if email and not _EMAIL.fullmatch(email):
         refuse("acmeEmail", email, "an email address such as admin@example.com")
     directory = values.text("acmeDirectory")
-    if not re.fullmatch(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?", directory):
+    address = _DIRECTORY.fullmatch(directory)
+    if not address or (decimal(address["port"] or "443") or 0) not in range(1, _MOST_PORT + 1):
         refuse("acmeDirectory", directory, "the https address of an ACME directory")
     ca = _pem(_chain(values, "acmeCa"))
     if mode == "none":
@@ -79,14 +106,13 @@ def tls(values: Values, domain: str | None) -> TlsSettings | None:
 
 
 def _chain(values: Values, key: str) -> list[x509.Certificate]:
-    text = values.optional(key) or ""
+    text = values.lines(key) or ""
     if not text:
         return []
     try:
         return x509.load_pem_x509_certificates(text.encode())
-    except ValueError:
-        first = text.strip().splitlines()[0] if text.strip() else text
-        return refuse(key, first[:80], _PEM)
+    except _UNREADABLE:
+        return refuse(key, next(iter(text.strip().splitlines()), ""), _PEM)
 
 
 def _pem(chain: list[x509.Certificate]) -> str:
@@ -95,10 +121,30 @@ def _pem(chain: list[x509.Certificate]) -> str:
 
 def _check(chain: list[x509.Certificate], key: str, domain: str) -> None:
     """Refuse what a browser would refuse, and what nginx would not start with."""
+    try:
+        _check_chain(chain, key, domain)
+    except _UNREADABLE as error:
+        raise pulumi.RunError(
+            f"certificate cannot be read ({cut(str(error), 160)}); allowed: {_PEM}, as an authority makes them."
+        ) from None
+
+
+def _check_chain(chain: list[x509.Certificate], key: str, domain: str) -> None:
     own = chain[0]
     if not _covers(own, domain):
-        names = ", ".join(_names(own)) or "no name"
-        raise pulumi.RunError(f"certificate is for {names}; allowed: one for domain, which is {domain!r}.")
+        names = _names(own)
+        told = ", ".join(cut(name, 80) for name in names[:_NAMES_SHOWN]) or "no name"
+        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+        raise pulumi.RunError(
+            f"certificate is for {told}{more}; allowed: one for domain, which is {domain!r}."
+        )
+    if len(chain) > _MOST_CERTIFICATES:
+        raise pulumi.RunError(
+            f"certificate holds {len(chain)} certificates; allowed: the site's own and those above it, at most"
+            f" {_MOST_CERTIFICATES}."
+        )
+    for certificate in chain:
+        _check_strength(certificate)
     now = datetime.datetime.now(datetime.UTC)
     if now > own.not_valid_after_utc:
         end = f"{own.not_valid_after_utc:%Y-%m-%d}"
@@ -119,15 +165,44 @@ def _check(chain: list[x509.Certificate], key: str, domain: str) -> None:
     for below, above in itertools.pairwise(chain):
         if below.issuer != above.subject:
             raise pulumi.RunError(
-                f"certificate: {below.subject.rfc4514_string()} is followed by {above.subject.rfc4514_string()},"
+                f"certificate: {_subject(below)} is followed by {_subject(above)},"
                 " which did not sign it; allowed: the site's own, then each one that signed the one before."
             )
+
+
+def _check_strength(certificate: x509.Certificate) -> None:
+    """Refuse a key that nginx does not start with, or that browsers do not know; and a signature of the same kind."""
+    key = certificate.public_key()
+    why = ""
+    if isinstance(key, rsa.RSAPublicKey):
+        why = "" if key.key_size in _RSA_BITS else f"is RSA of {key.key_size} bits"
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        why = "" if key.curve.name in _CURVES else f"has the curve {key.curve.name}"
+    else:
+        why = f"is {_kind(key)}"
+    if why:
+        raise pulumi.RunError(f"certificate has a key that {why} (in {_subject(certificate)}); {_KEYS}.")
+    hashed = certificate.signature_hash_algorithm
+    # A root's own signature is not looked at.
+    if isinstance(hashed, hashes.SHA1 | hashes.MD5) and certificate.issuer != certificate.subject:
+        raise pulumi.RunError(
+            f"certificate is signed with {hashed.name} (in {_subject(certificate)}), which nginx does not take;"
+            " allowed: a signature with SHA-256 or better."
+        )
+
+
+def _kind(key: object) -> str:
+    return "DSA" if isinstance(key, dsa.DSAPublicKey) else type(key).__name__.removesuffix("PublicKey")
+
+
+def _subject(certificate: x509.Certificate) -> str:
+    return cut(certificate.subject.rfc4514_string(), 120)
 
 
 def _public(key: str) -> bytes:
     try:
         loaded = serialization.load_pem_private_key(key.encode(), password=None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         # The value is a secret: not a letter of it goes into the message.
         raise pulumi.RunError(
             "certificateKey: [secret] is not a private key in PEM form without a passphrase."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import re
@@ -13,7 +14,15 @@ import pulumi
 import yaml
 from pulumi.runtime import config as runtime_config
 
+from render.messages import control_character, cut, shown
+
 PROJECT_FILE = Path(__file__).parent.with_name("Pulumi.yaml")
+# No path on a server (PATH_MAX) and no word in nginx's configuration (NGX_CONF_BUFFER) may be longer.
+MOST_CHARACTERS = 4096
+# What hold a secret, or may, however they were set.
+_NEVER_SHOWN = frozenset(("env", "secrets", "privateKey", "certificateKey"))
+# Characters of another program's reason, and of unknown keys, that a message repeats.
+_MOST_OF_REASON = 160
 
 
 class Values:
@@ -21,14 +30,12 @@ class Values:
 
     def __init__(self, project: str, defaults: Mapping[str, Any]) -> None:
         self._project = project
-        self._defaults = defaults
+        self.defaults = defaults
 
     @classmethod
     def read(cls) -> Values:
         """Read what the engine handed over, and refuse keys that Pulumi.yaml does not know."""
-        document = yaml.safe_load(PROJECT_FILE.read_text(encoding="utf-8"))
-        project, schema = document["name"], document["config"]
-        values = cls(project, {key: entry["default"] for key, entry in schema.items()})
+        values = cls(*_schema())
         values._refuse_unknown()
         return values
 
@@ -38,29 +45,45 @@ class Values:
         unknown = sorted(
             key.removeprefix(prefix)
             for key in configured
-            if key.startswith(prefix) and key.removeprefix(prefix) not in self._defaults
+            if key.startswith(prefix) and key.removeprefix(prefix) not in self.defaults
         )
         if unknown:
             raise pulumi.RunError(
-                f"unknown configuration key {', '.join(unknown)}; "
-                f"allowed: {', '.join(sorted(self._defaults))}"
+                f"unknown configuration key {cut(', '.join(unknown), _MOST_OF_REASON)}; "
+                f"allowed: {', '.join(sorted(self.defaults))}"
             )
 
     def _raw(self, key: str) -> Any:
         value = runtime_config.get_config(f"{self._project}:{key}")
-        return self._defaults[key] if value is None else value
+        return self.defaults[key] if value is None else value
 
     def text(self, key: str) -> str:
-        """The value as text; an empty one is refused."""
-        value = self._raw(key)
-        text = value if isinstance(value, str) else json.dumps(value)
+        """The value as text on one line; an empty one is refused."""
+        text = self._one_line(key)
         if not text:
             refuse(key, text, "a value that is not empty")
         return text
 
     def optional(self, key: str) -> str | None:
-        """The value as text, None for the empty text that stands for "not set"."""
-        return str(self._raw(key)) or None
+        """The value as text on one line, None for the empty text that stands for "not set"."""
+        return self._one_line(key) or None
+
+    def lines(self, key: str) -> str | None:
+        """The value as text that may have several lines, None for "not set"."""
+        text = as_text(self._raw(key))
+        found = control_character(text, "\t\n\r")
+        if found:
+            refuse(key, text, "text without control characters", _character(found))
+        return text or None
+
+    def _one_line(self, key: str) -> str:
+        """What is rendered into a file or a command: a line's end there would begin another directive."""
+        text = as_text(self._raw(key))
+        found = control_character(text)
+        if found or len(text) > MOST_CHARACTERS:
+            allowed = f"text on one line, of at most {MOST_CHARACTERS} characters and none that controls"
+            refuse(key, text, allowed, _character(found) if found else "")
+        return text
 
     def structure(self, key: str) -> Any:
         """A list or mapping: the engine hands these over as JSON text."""
@@ -69,15 +92,38 @@ class Values:
             return value
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
 
     def mapping(self, key: str) -> dict[str, Any]:
         """A mapping, anything else is refused."""
         value = self.structure(key)
         if not isinstance(value, dict):
-            refuse(key, "[secret]" if key == "secrets" else value, "a mapping of names to values")
+            refuse(key, value, "a mapping of names to values")
         return value
+
+
+@functools.cache
+def _schema() -> tuple[str, Mapping[str, Any]]:
+    """The project's name, and the defaults of its keys."""
+    document = yaml.safe_load(PROJECT_FILE.read_text(encoding="utf-8"))
+    return document["name"], {key: entry["default"] for key, entry in document["config"].items()}
+
+
+def as_text(value: object) -> str:
+    """A value as a message shows it, and as a key that wants text takes it."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return type(value).__name__
+
+
+def decimal(text: str) -> int | None:
+    """The whole number that ASCII digits write, with a minus or without; None for any other text."""
+    # int() also takes blanks, underscores and the digits of every script; isdigit() even what int() does not.
+    return int(text) if re.fullmatch(r"-?[0-9]{1,9}", text) else None
 
 
 def cidrs(values: Values, key: str) -> tuple[str, ...]:
@@ -89,7 +135,7 @@ def cidrs(values: Values, key: str) -> tuple[str, ...]:
     for entry in entries:
         try:
             # A number would be taken for an address: 5 for 0.0.0.5.
-            network = str(ipaddress.IPv4Network(entry if isinstance(entry, str) else json.dumps(entry)))
+            network = str(ipaddress.IPv4Network(as_text(entry)))
         except ValueError as error:
             refuse(key, entry, "IPv4 networks such as 203.0.113.7/32", error)
         if network in networks:
@@ -101,9 +147,10 @@ def cidrs(values: Values, key: str) -> tuple[str, ...]:
 def integer(values: Values, key: str, low: int, high: int) -> int:
     """A whole number within both bounds, these included."""
     text = values.text(key)
-    if not re.fullmatch(r"-?[0-9]{1,9}", text) or not low <= int(text) <= high:
+    number = decimal(text)
+    if number is None or not low <= number <= high:
         refuse(key, text, f"a whole number from {low} to {high}")
-    return int(text)
+    return number
 
 
 def one_of(values: Values, key: str, allowed: tuple[str, ...]) -> str:
@@ -133,8 +180,15 @@ def alternatives(values: tuple[str, ...]) -> str:
 
 
 def refuse(key: str, value: object, allowed: str, why: object = "") -> NoReturn:
-    """Raise the error; `why` may quote the value, and is left out with it where that was set with --secret."""
-    if _is_secret(key):
+    """Raise the error, in which a long value is cut.
+
+    Neither a secret nor `why`, which may quote it, is shown.
+    """
+    if key in _NEVER_SHOWN or _is_secret(key):
         value, why = "[secret]", ""
-    shown = value if isinstance(value, str) else json.dumps(value)
-    raise pulumi.RunError(f"{key} is {shown!r}; allowed: {allowed}" + (f" ({why})" if why else ""))
+    reason = f" ({cut(str(why), _MOST_OF_REASON)})" if why else ""
+    raise pulumi.RunError(f"{key} is {shown(as_text(value))}; allowed: {allowed}{reason}")
+
+
+def _character(character: str) -> str:
+    return f"it has the character U+{ord(character):04X}"

@@ -14,6 +14,12 @@ _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]
 # policy needs.
 _POLICY = re.compile(r"[a-z][a-z-]*( [!#%&'()*+,./0-9:=?@A-Z_a-z~-]+)*")
 _MOST_POLICY = 2000
+# A part is the name of a folder (NAME_MAX). All of it is a word in nginx's configuration, and begins paths: both have
+# 4096 bytes.
+_MOST_STATIC_PART = 255
+_MOST_STATIC_URL = 2000
+# nginx: "connection limit must be less 65536".
+_MOST_CONNECTIONS = 65535
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ def web(values: Values) -> WebSettings:
         client_max_body_size=size,
         static_url=_static_url(values),
         requests_per_second=integer(values, "requestsPerSecond", 0, 100_000),
-        connections_per_address=integer(values, "connectionsPerAddress", 0, 100_000),
+        connections_per_address=integer(values, "connectionsPerAddress", 0, _MOST_CONNECTIONS),
         micro_cache_seconds=integer(values, "microCacheSeconds", 0, 3600),
         trusted_proxies=_trusted_proxies(values),
         content_security_policy=_policy(values),
@@ -57,31 +63,45 @@ def web(values: Values) -> WebSettings:
 def _static_url(values: Values) -> str:
     url = values.optional("staticUrl") or ""
     # A part that begins with a dot is never published.
-    if url and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/", url):
-        refuse("staticUrl", url, "a path that begins and ends with /, such as /static/, or an empty text")
+    fits = len(url) <= _MOST_STATIC_URL and max(map(len, url.split("/"))) <= _MOST_STATIC_PART
+    if url and not (fits and re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/", url)):
+        refuse(
+            "staticUrl",
+            url,
+            f"a path that begins and ends with /, such as /static/, of at most {_MOST_STATIC_URL} characters and"
+            f" {_MOST_STATIC_PART} in a part, or an empty text",
+        )
     return url
 
 
 def _trusted_proxies(values: Values) -> tuple[str, ...]:
     networks = cidrs(values, "trustedProxies")
-    for network in networks:
-        if ipaddress.IPv4Network(network).prefixlen == 0:
-            refuse(
-                "trustedProxies",
-                network,
-                "your proxies' own networks; this one lets every visitor make up an address",
-            )
+    together = ipaddress.collapse_addresses(map(ipaddress.IPv4Network, networks))
+    # More than half of all addresses are nobody's proxies.
+    if sum(network.num_addresses for network in together) > 2**31:
+        refuse(
+            "trustedProxies",
+            ", ".join(networks),
+            "your proxies' own networks; these let every visitor make up an address",
+        )
     return networks
 
 
 def _policy(values: Values) -> str:
-    policy = values.optional("contentSecurityPolicy") or ""
+    policy = _joined(values.lines("contentSecurityPolicy") or "")
     directives = [directive.strip() for directive in policy.removesuffix(";").split(";")] if policy else []
     if len(policy) > _MOST_POLICY or not all(map(_POLICY.fullmatch, directives)):
         refuse(
             "contentSecurityPolicy",
             policy,
-            f"directives on one line such as default-src 'self'; img-src 'self' data:, at most {_MOST_POLICY}"
-            ' characters and none of " \\ $, or an empty text',
+            "directives, one a line or with ; between them, such as default-src 'self'; img-src 'self' data:, at most"
+            f" {_MOST_POLICY} characters"
+            ' and none of " \\ $, or an empty text',
         )
     return policy
+
+
+def _joined(policy: str) -> str:
+    """A policy of several lines, as a block in YAML has them, with a directive or several in each: all on one line."""
+    lines = [" ".join(line.split()).removesuffix(";").rstrip() for line in policy.splitlines()]
+    return policy if len(lines) < 2 and policy == policy.strip() else "; ".join(filter(None, lines))

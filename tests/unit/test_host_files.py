@@ -60,6 +60,15 @@ def test_names_and_refusal_of_others() -> None:
     assert "listen 80 default_server;" in lines(BLOG, "etc/nginx/flask/site.conf")
 
 
+@pytest.mark.parametrize(
+    ("length", "size"), [(46, None), (47, 128), (110, 128), (111, 256), (238, 256), (239, 512), (253, 512)]
+)
+def test_the_table_of_names_has_room_for_a_long_one(length: int, size: int | None) -> None:
+    named = replace(DEBIAN, server_names=("a" * length,))
+    found = [line for line in lines(named, "etc/nginx/nginx.conf") if "server_names_hash" in line]
+    assert found == ([f"server_names_hash_bucket_size {size};"] if size else [])
+
+
 @pytest.mark.parametrize(("settings", "user"), [(BLOG, "nginx"), (DEBIAN, "www-data")])
 def test_nginx_runs_as_the_systems_own_account(settings: HostSettings, user: str) -> None:
     assert f"user {user};" in lines(settings, "etc/nginx/nginx.conf")

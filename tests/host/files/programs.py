@@ -17,6 +17,7 @@ PACKAGES = {
     "rpmbuild": "apt-get install rpm",
     "rpmsign": "apt-get install rpm",
     "nginx": "apt-get install nginx-light",
+    "ssh-keygen": "apt-get install openssh-client",
     "systemd-analyze": "apt-get install systemd",
     "logrotate": "apt-get install logrotate",
     "uwsgi": "pip install pyuwsgi==2.0.30, into this environment",

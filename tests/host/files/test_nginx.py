@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,15 @@ def test_nginx_takes_it_before_and_after_the_first_release(variant: str) -> None
         after = run("nginx", "-t", "-c", host.nginx_conf)
         assert after.returncode == 0, after.stdout
         assert "[warn]" not in before.stdout + after.stdout
+
+
+@pytest.mark.parametrize("length", [15, 46, 47, 110, 111, 238, 239, 253])
+def test_nginx_has_room_for_names_of_every_length(length: int) -> None:
+    name = ("a" * 63 + ".") * 3 + "b" * 61
+    settings = replace(VARIANTS["debian12-unix-domain"], server_names=(name[-length:],))
+    with rig.host(settings) as host:
+        read = run("nginx", "-t", "-c", host.nginx_conf)
+        assert read.returncode == 0, read.stdout
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
