@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+
 import httpx
 
 from tests.host.files.rig import Host
@@ -12,3 +15,15 @@ def get(
 ) -> httpx.Response:
     """The answer to a GET on the public port, or on another one."""
     return httpx.get(f"http://127.0.0.1:{port or host.public}{path}", headers=headers, timeout=20)
+
+
+def raw(host: Host, request: bytes) -> bytes:
+    """What comes for these bytes on the public port, until nginx closes the connection."""
+    with socket.create_connection(("127.0.0.1", host.public), timeout=20) as connection:
+        connection.sendall(request)
+        received = b""
+        # Refused without an answer (444) is a reset connection.
+        with contextlib.suppress(ConnectionResetError):
+            while part := connection.recv(65536):
+                received += part
+        return received

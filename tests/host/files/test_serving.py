@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import socket
 from pathlib import Path
 
 import httpx
 
 from tests.host.files import rig
-from tests.host.files.client import get
+from tests.host.files.client import get, raw
 from tests.host.files.rig import Host
-
-
-def raw(host: Host, request: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", host.public), timeout=20) as connection:
-        connection.sendall(request)
-        received = b""
-        # Refused without an answer (444) is a reset connection.
-        with contextlib.suppress(ConnectionResetError):
-            while part := connection.recv(65536):
-                received += part
-        return received
 
 
 def log_line(host: Host, request_id: str) -> dict[str, object]:
