@@ -66,7 +66,9 @@ def _ask(address: str, host: str, check: HealthCheck, scheme: str, seconds: floa
     try:
         if scheme == "https":
             connection.sock = _https(address, host, min(10.0, seconds))
-        connection.request("GET", check.path, headers={"Host": host, "Connection": "close"})
+        # The application's answer of now, not one that was kept (microCacheSeconds, or a CDN).
+        headers = {"Host": host, "Connection": "close", "Cache-Control": "no-cache"}
+        connection.request("GET", check.path, headers=headers)
         answer = connection.getresponse()
         body = answer.read(_BODY_BYTES).decode(errors="replace")
     except ssl.SSLCertVerificationError as error:
