@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from printable import printable
+
 HTTP_PORT = 80
 HTTPS_PORT = 443
 # What is read of an answer to find a text in it.
@@ -74,7 +76,7 @@ def _ask(address: str, host: str, check: HealthCheck, scheme: str, seconds: floa
     except ssl.SSLCertVerificationError as error:
         return f"{url} has a certificate that this machine does not trust ({error.verify_message})"
     except (OSError, http.client.HTTPException) as error:
-        return f"{url} does not answer ({error})"
+        return f"{url} does not answer ({printable(str(error))})"
     finally:
         connection.close()
     if answer.status != check.status:
