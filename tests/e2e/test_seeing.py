@@ -133,7 +133,7 @@ def test_what_a_visitor_or_the_application_writes_does_nothing_to_the_terminal(d
         f"printf '\\033[31mERROR: in red\\033[0m \\302\\2332J\\n' | logger --tag flask-app-{slot}"
     )
     agent = "seen \x9b2J \u202egpj.exe"
-    httpx.get(deployed.output("url"), headers={"User-Agent": agent.encode()}, timeout=10)
+    httpx.get(deployed.output("url"), headers={b"User-Agent": agent.encode()}, timeout=10)
     wait(lambda: "gpj.exe" in deployed.ops("logs", STACK, "web", "--lines", "20").text)
     for command in (("logs", STACK), ("logs", STACK, "web", "--lines", "20"), ("doctor", STACK)):
         shown = deployed.ops(*command).text
