@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from printable import printable
+
 HTTP_PORT = 80
 HTTPS_PORT = 443
 # What is read of an answer to find a text in it.
@@ -66,13 +68,15 @@ def _ask(address: str, host: str, check: HealthCheck, scheme: str, seconds: floa
     try:
         if scheme == "https":
             connection.sock = _https(address, host, min(10.0, seconds))
-        connection.request("GET", check.path, headers={"Host": host, "Connection": "close"})
+        # The application's answer of now, not one that was kept (microCacheSeconds, or a CDN).
+        headers = {"Host": host, "Connection": "close", "Cache-Control": "no-cache"}
+        connection.request("GET", check.path, headers=headers)
         answer = connection.getresponse()
         body = answer.read(_BODY_BYTES).decode(errors="replace")
     except ssl.SSLCertVerificationError as error:
         return f"{url} has a certificate that this machine does not trust ({error.verify_message})"
     except (OSError, http.client.HTTPException) as error:
-        return f"{url} does not answer ({error})"
+        return f"{url} does not answer ({printable(str(error))})"
     finally:
         connection.close()
     if answer.status != check.status:

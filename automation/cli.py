@@ -22,6 +22,7 @@ from automation.display import Display, show_outcome
 from automation.logs import LogKind
 from automation.server import FLASK_RELEASE
 from automation.stacks import open_stack
+from printable import printable
 from progress import DeploymentError, Interrupted, Outcome, Report
 
 app = typer.Typer(
@@ -73,7 +74,7 @@ def drift(stack: StackName) -> None:
     outcome = _run(lambda report: target.preview(report, refresh=True), planned=True)
     rules = drifting.foreign(resources, target.rules(group))
     for rule in rules:
-        typer.echo(
+        _print(
             f"a rule that is not the stack's: {rule}. Take it out in the console, or say it in adminCidrs or webCidrs."
         )
     if outcome.changes or rules:
@@ -102,14 +103,14 @@ def status(stack: StackName, *, as_json: AsJson = False) -> None:
         raise DeploymentError(f"{answer.stderr}\nWhat is wrong with the server: ./ops doctor {stack}")
     outputs = target.public_outputs()
     if as_json:
-        typer.echo(json.dumps({"outputs": outputs, "server": json.loads(answer.stdout)}, indent=2))
+        _print(json.dumps({"outputs": outputs, "server": json.loads(answer.stdout)}, indent=2))
     else:
         for name, value in outputs.items():
-            typer.echo(f"{name}: {value}")
-        typer.echo(answer.stdout.rstrip())
+            _print(f"{name}: {value}")
+        _print(answer.stdout.rstrip())
     if answer.status:
         if not as_json:
-            typer.echo(f"What is wrong: ./ops doctor {stack}", err=True)
+            _print(f"What is wrong: ./ops doctor {stack}", err=True)
         raise typer.Exit(1)
 
 
@@ -118,7 +119,7 @@ def doctor(stack: StackName, *, as_json: AsJson = False) -> None:
     """Say what is wrong with the stack's server, and what to do; exit status 1 when something is."""
     diagnosis = diagnosing.examine(open_stack(stack))
     if as_json:
-        typer.echo(json.dumps(diagnosis, indent=2))
+        _print(json.dumps(diagnosis, indent=2))
     else:
         diagnosing.show(Console(highlight=False), diagnosis)
     if diagnosis["state"] == "bad":
@@ -156,12 +157,12 @@ def output(
     if name is not None:
         if name not in outputs:
             raise DeploymentError(f"there is no output {name!r}; there are {', '.join(sorted(outputs))}")
-        typer.echo(json.dumps(outputs[name]) if as_json else outputs[name])
+        _print(json.dumps(outputs[name]) if as_json else str(outputs[name]))
     elif as_json:
-        typer.echo(json.dumps(outputs, indent=2))
+        _print(json.dumps(outputs, indent=2))
     else:
         for key, value in sorted(outputs.items()):
-            typer.echo(f"{key}: {value}")
+            _print(f"{key}: {value}")
 
 
 @app.command()
@@ -170,13 +171,14 @@ def smoke(stack: StackName) -> None:
     # It reads the settings as the program does: what that takes to load, the other commands need not wait for.
     from automation import smoke as site  # noqa: PLC0415
 
-    typer.echo(f"healthy: {site.check(open_stack(stack), stack)}")
+    _print(f"healthy: {site.check(open_stack(stack), stack)}")
 
 
 @app.command()
 def releases(stack: StackName, *, as_json: AsJson = False) -> None:
     """List the releases on the stack's server."""
-    typer.echo(server.run(open_stack(stack), FLASK_RELEASE + " releases" + (" --json" if as_json else "")))
+    listed = server.run(open_stack(stack), FLASK_RELEASE + " releases" + (" --json" if as_json else ""))
+    _print(json.dumps(json.loads(listed)) if as_json else listed)
 
 
 @app.command()
@@ -191,7 +193,7 @@ def rollback(
     """Serve an earlier release again; the one that is left is marked bad."""
     command = [FLASK_RELEASE, "rollback", *(["--force"] if force else []), *([release] if release else [])]
     answer = json.loads(server.run(open_stack(stack), shlex.join(command), say=_say))
-    typer.echo(f"release {answer['release']} serves")
+    _print(f"release {answer['release']} serves")
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -233,7 +235,7 @@ def secret(
     else:
         value = sys.stdin.read().removesuffix("\n")
     open_stack(stack).set_secret((name,) if key else ("secrets", name), value)
-    typer.echo(f"{name} is set; ./ops up {stack} gives it to the {'server' if key else 'application'}.")
+    _print(f"{name} is set; ./ops up {stack} gives it to the {'server' if key else 'application'}.")
 
 
 def main() -> None:
@@ -244,7 +246,7 @@ def main() -> None:
         app(prog_name="./ops")
     except DeploymentError as error:
         Console(stderr=True).print(
-            f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+            printable(f"error: {error}"), style="red", markup=False, highlight=False, soft_wrap=True
         )
         sys.exit(1)
     except Interrupted:
@@ -280,7 +282,7 @@ def _words(command: list[str] | None) -> list[str]:
 def _exit(status: int) -> NoReturn:
     """End as OpenSSH's client did; it says itself why it did not get through, and this says what to do."""
     if advice := server.hint(status):
-        typer.echo(advice, err=True)
+        _print(advice, err=True)
     raise typer.Exit(status)
 
 
@@ -289,4 +291,9 @@ def _interrupted(_number: int, _frame: object) -> None:
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    _print(line, err=True)
+
+
+def _print(text: str, *, err: bool = False) -> None:
+    """Print what a server, an application or the cloud said, or words of our own around it."""
+    typer.echo(printable(text), err=err)

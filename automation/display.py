@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from automation.consequences import consequences
+from printable import printable
 from progress import Event, Happening, Operation, Outcome, Report, Step
 
 _COLOURS = {
@@ -66,7 +67,7 @@ class Display:
                     began, _ = self._running.get(event.step, (time.monotonic(), ""))
                     self._running[event.step] = (began, event.text)
                     if not self._console.is_terminal:
-                        self._print(Text(f"    {event.step.name}: {event.text}"))
+                        self._print(_text(f"    {event.step.name}: {event.text}"))
                         self._told.setdefault(event.step, set()).update(event.text.splitlines())
                 case Happening.PLANNED:
                     if event.step.operation is not Operation.SAME:
@@ -92,7 +93,7 @@ class Display:
             table.add_row(
                 self._spinner,
                 _line(step, f"{now - began:.0f} s"),
-                Text(text, style="dim", overflow="ellipsis", no_wrap=True),
+                Text(printable(text), style="dim", overflow="ellipsis", no_wrap=True),
             )
         return Group(table)
 
@@ -109,14 +110,14 @@ def show_outcome(
     Of an error's lines, those that were `told` of its step before are not repeated. The last is: it says what to do.
     """
     for step, error in outcome.failures:
-        console.print(Text(f"\n{step.type} {step.name} failed:", style="bold red"), soft_wrap=True)
-        console.print(Text(_unrepeated(error, told(step))), soft_wrap=True, highlight=False)
+        console.print(_text(f"\n{step.type} {step.name} failed:", "bold red"), soft_wrap=True)
+        console.print(_text(_unrepeated(error, told(step))), soft_wrap=True, highlight=False)
     for warning in outcome.warnings:
-        console.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True, highlight=False)
+        console.print(_text(f"warning: {warning}", "yellow"), soft_wrap=True, highlight=False)
     failed = [step for step, _ in outcome.failures]
     if planned:
         for line in consequences(outcome.steps):
-            console.print(Text(line, style="yellow"), soft_wrap=True, highlight=False)
+            console.print(_text(line, "yellow"), soft_wrap=True, highlight=False)
     counts = {
         operation: sum(step.operation is operation and step not in failed for step in outcome.steps)
         for operation in Operation
@@ -134,7 +135,11 @@ def show_outcome(
         summary += f", {unchanged} unchanged"
     console.print(Text(summary, style="bold"), highlight=False)
     for name, value in sorted(outcome.outputs.items()):
-        console.print(Text(f"  {name}: {value}"), soft_wrap=True, highlight=False)
+        console.print(_text(f"  {name}: {value}"), soft_wrap=True, highlight=False)
+
+
+def _text(text: str, style: str = "") -> Text:
+    return Text(printable(text), style=style)
 
 
 def _unrepeated(error: str, told: frozenset[str]) -> str:
@@ -146,9 +151,9 @@ def _line(step: Step, rest: str, style: str = "") -> Text:
     colour = _COLOURS[step.operation]
     return Text.assemble(
         (f"{step.operation.sign} ", colour),
-        (f"{step.type:<18} ", style or colour),
-        (f"{step.name}  ", style),
-        (rest, style or "dim"),
+        (printable(f"{step.type:<18} "), style or colour),
+        (printable(f"{step.name}  "), style),
+        (printable(rest), style or "dim"),
     )
 
 

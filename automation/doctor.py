@@ -12,6 +12,7 @@ from rich.text import Text
 
 from automation import server
 from automation.stacks import PROJECT, Stack
+from printable import printable
 from progress import DeploymentError
 
 _TOOL = PROJECT / "host/flask_release"
@@ -60,7 +61,7 @@ def examine(stack: Stack) -> dict[str, Any]:
 
 def show(console: Console, diagnosis: dict[str, Any]) -> None:
     """Print a line a finding, in colour where that is seen; below what is not well, what to do."""
-    findings = diagnosis["findings"]
+    findings = [{key: printable(text) for key, text in finding.items()} for finding in diagnosis["findings"]]
     width = max(len(finding["name"]) for finding in findings)
     for finding in findings:
         line = Text(f"{finding['state']:<4}", style=_COLOURS.get(finding["state"], ""))

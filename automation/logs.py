@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import sys
 from enum import StrEnum
 
 import ssh
 from automation import server
 from automation.stacks import Stack
+from printable import printable
 
 
 class LogKind(StrEnum):
@@ -62,7 +64,8 @@ def script(kind: LogKind, lines: int, *, follow: bool) -> str:
     if _IDENTIFIERS[kind]:
         known = [name for name in _IDENTIFIERS[kind] if "*" not in name]
         matches = _MATCHES.format(known=" ".join(known), patterns="|".join(_IDENTIFIERS[kind]))
-        journal = ["journalctl", "--no-pager", "-q", "-o", "short-iso", "-n", str(lines)]
+        # -a: a line with a colour in it is shown, not counted as "[42B blob data]"; this side escapes it.
+        journal = ["journalctl", "--no-pager", "-q", "-a", "-o", "short-iso", "-n", str(lines)]
         commands.append(shlex.join([*journal, *(["-f"] if follow else [])]) + ' "$@"')
     if _FILES[kind]:
         tail = ["tail", *(["-F"] if follow else []), "-n", str(lines), *_FILES[kind]]
@@ -75,7 +78,7 @@ def script(kind: LogKind, lines: int, *, follow: bool) -> str:
 
 
 def show(stack: Stack, kind: LogKind, lines: int, *, follow: bool) -> int:
-    """Print the logs of the stack's server; return ssh's exit status. Ctrl-C is the way to end what follows.
+    """Print the logs of the stack's server, printable; return ssh's exit status. Ctrl-C is the way to end what follows.
 
     Raises:
         DeploymentError: the stack has no server.
@@ -84,10 +87,17 @@ def show(stack: Stack, kind: LogKind, lines: int, *, follow: bool) -> int:
     with (
         ssh.arguments(connection) as arguments,
         subprocess.Popen(
-            [*arguments, "--", script(kind, lines, follow=follow)], stdin=subprocess.PIPE
+            [*arguments, "--", script(kind, lines, follow=follow)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
         ) as process,
     ):
         try:
+            for line in process.stdout or ():
+                sys.stdout.write(printable(line))
+                sys.stdout.flush()
             return process.wait()
         except KeyboardInterrupt:
             return 0

@@ -2,11 +2,18 @@
 
 import contextlib
 import os
+import re
 import sys
 from typing import Iterator, TextIO
 
 FAILED = 1
 REFUSED = 3
+
+# What a terminal would act on, in the words of a visitor or of the application: as printable.py has it for ./ops.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 class Problem(Exception):
@@ -45,10 +52,17 @@ def answer(text: str) -> None:
     _write(sys.stdout, text)
 
 
+def printable(text: str) -> str:
+    """The text with control and format characters as Python writes them; ends of lines become line feeds."""
+    return _UNPRINTABLE.sub(
+        lambda found: found.group().encode("unicode-escape").decode(), text.replace("\r\n", "\n")
+    )
+
+
 def _write(stream: TextIO, line: str) -> None:
     try:
-        # Bytes: what cannot be written in UTF-8, such as a file's name that is none, is written as an escape.
-        stream.buffer.write((line + "\n").encode(errors="backslashreplace"))
+        # Bytes, whatever the locale is. A file's name that is no UTF-8 has been escaped, too.
+        stream.buffer.write((printable(line) + "\n").encode())
         stream.flush()
     except OSError:
         # What is left in the stream would fail once more when Python ends, and make that the exit code.

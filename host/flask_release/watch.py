@@ -4,7 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Callable, Iterable, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional
 
 from flask_release import gate, traffic
 from flask_release.host import Host
@@ -90,19 +90,32 @@ def watch(
 
 
 def count(lines: Iterable[bytes], release: Optional[str]) -> Count:
-    """Count the answers in lines of the access log; those of another release (its key "release") are left out."""
+    """Count the answers in lines of the access log; those of another release (its key "release") are left out.
+
+    A visitor may have got a kept answer in place of the application's failure: that counts as the failure.
+    """
     answers = errors = 0
     for line in lines:
         try:
             entry = json.loads(line.decode(errors="replace"))
             status = int(entry["status"])
+            failure = _failure(entry)
         except (ValueError, KeyError, TypeError):
             continue
-        if release and entry.get("release") not in (None, "", "-", release):
+        # The release in such a line is that of the kept answer; which one failed it does not say.
+        if failure > status:
+            status = failure
+        elif release and entry.get("release") not in (None, "", "-", release):
             continue
         answers += 1
         errors += status >= 500
     return Count(answers, errors)
+
+
+def _failure(entry: Dict[str, Any]) -> int:
+    """The 5xx that the application, or the last server that was tried ("502, 200"), answered nginx with; else 0."""
+    last = str(entry.get("upstream_status") or "")[-3:]
+    return int(last) if last.isdigit() and last >= "500" else 0
 
 
 def _judge(settings: Settings, start: Mark, seen: Count) -> None:

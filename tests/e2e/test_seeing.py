@@ -127,6 +127,20 @@ def test_lines_whose_unit_the_journal_has_lost(deployed: Deployment) -> None:
     assert "RuntimeError: died at once" in deployed.on_server(command)
 
 
+def test_what_a_visitor_or_the_application_writes_does_nothing_to_the_terminal(deployed: Deployment) -> None:
+    slot = deployed.on_server("basename $(readlink /srv/flask/live)")
+    deployed.on_server(
+        f"printf '\\033[31mERROR: in red\\033[0m \\302\\2332J\\n' | logger --tag flask-app-{slot}"
+    )
+    agent = "seen \x9b2J \u202egpj.exe"
+    httpx.get(deployed.output("url"), headers={b"User-Agent": agent.encode()}, timeout=10)
+    wait(lambda: "gpj.exe" in deployed.ops("logs", STACK, "web", "--lines", "20").text)
+    for command in (("logs", STACK), ("logs", STACK, "web", "--lines", "20"), ("doctor", STACK)):
+        shown = deployed.ops(*command).text
+        assert r"\x1b[31mERROR: in red\x1b[0m \x9b2J" in shown or r"seen \x9b2J \u202egpj.exe" in shown
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", shown)
+
+
 def test_following_shows_what_comes_and_leaves_nothing_behind(deployed: Deployment) -> None:
     for end in (signal.SIGINT, signal.SIGKILL):
         process = subprocess.Popen(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections import Counter
 
 import httpx
+import pytest
 
 from tests.host.files import rig
 from tests.host.files.client import get
@@ -34,6 +37,26 @@ def test_an_address_that_asks_too_often_is_told_so() -> None:
             answers = Counter(client.get(f"http://127.0.0.1:{host.public}/").status_code for _ in range(60))
         assert set(answers) == {200, 429}
         assert answers[200] >= 21, "the burst is answered"
+
+
+@pytest.mark.parametrize("port", ["public", "loopback"])
+def test_the_operators_checks_are_never_refused(port: str) -> None:
+    """Whoever floods: visitors, or the application's own account at the port of the checks."""
+    settings = small(
+        socket="unix", requests_per_second=1, connections_per_address=1, micro_cache_seconds=60, processes=1
+    )
+    with rig.host(settings) as host, rig.uwsgi(host, SEEN), rig.nginx(host):
+        refused = Counter(get(host, "/", port=getattr(host, port)).status_code for _ in range(30))
+        assert set(refused) == ({200, 429} if port == "public" else {200})
+        with contextlib.ExitStack() as held:
+            for _ in range(20):
+                client = held.enter_context(socket.create_connection(("127.0.0.1", host.loopback)))
+                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            for path in ("/", "/nginx_status"):
+                assert {get(host, path, port=host.loopback).status_code for _ in range(30)} == {200}, path
+            if port == "loopback":
+                # Nor does the one count for the other.
+                assert get(host, "/").status_code == 200
 
 
 def test_visitors_without_a_session_share_an_answer_and_others_do_not() -> None:

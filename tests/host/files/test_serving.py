@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import socket
 from pathlib import Path
 
 import httpx
 
 from tests.host.files import rig
-from tests.host.files.client import get
+from tests.host.files.application import APPLICATION
+from tests.host.files.client import get, raw
 from tests.host.files.rig import Host
-
-
-def raw(host: Host, request: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", host.public), timeout=20) as connection:
-        connection.sendall(request)
-        received = b""
-        # Refused without an answer (444) is a reset connection.
-        with contextlib.suppress(ConnectionResetError):
-            while part := connection.recv(65536):
-                received += part
-        return received
+from tests.host.files.variants import small
 
 
 def log_line(host: Host, request_id: str) -> dict[str, object]:
@@ -153,14 +142,14 @@ def test_headers_as_large_as_nginx_takes_are_not_too_large_for_uwsgi(served: Hos
     path = "/" + "p" * 7500
     headers = "".join(f"X-Large-{number}: {'h' * 8000}\r\n" for number in range(3))
     small = "".join(f"A{number}: {'s' * 20}\r\n" for number in range(20))
-    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{small}{headers}\r\n"
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{small}{headers}\r\n"
     assert raw(served, request.encode()).startswith(b"HTTP/1.1 200 ")
 
 
 def test_larger_headers_get_an_answer_from_nginx_that_says_so(served: Host) -> None:
-    long_header = f"GET / HTTP/1.1\r\nHost: x\r\nCookie: {'c' * 9000}\r\n\r\n"
+    long_header = f"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {'c' * 9000}\r\n\r\n"
     assert raw(served, long_header.encode()).startswith(b"HTTP/1.1 400 ")
-    long_line = f"GET /{'p' * 9000} HTTP/1.1\r\nHost: x\r\n\r\n"
+    long_line = f"GET /{'p' * 9000} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     assert raw(served, long_line.encode()).startswith(b"HTTP/1.1 414 ")
 
 
@@ -196,6 +185,44 @@ def test_unknown_hosts_are_not_answered_when_the_site_has_a_name(named: Host) ->
         assert raw(named, request.encode()) == b"", name
     known = b"GET / HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n"
     assert raw(named, known).startswith(b"HTTP/1.1 502 ")
+
+
+# What a site without a name is called by: its address, the one that the request came to (a private one, a tunnel's).
+ITS_ADDRESSES = ("203.0.113.7", "203.0.113.7:8080", "127.0.0.1", "localhost", "localhost:5000")
+OTHER_NAMES = (
+    "evil.example", "203.0.113.8", "203.0.113.77", "203.0.113.7.evil.example", "evil.example.203.0.113.7",
+    "203x0x113x7", "203.0.113.7 evil.example", "evil.example 203.0.113.7", "127.0.0.1 127.0.0.1", "1 127.0.0.1",
+    "127.0.0.2", "127.0.0.1x", "localhost.evil.example", "203.0.113.7|", "[::1]", "__SERVER_ADDRESS__", "_", "loopback",
+)  # fmt: skip
+
+
+def test_a_site_without_a_name_answers_to_its_addresses(served: Host) -> None:
+    for name in ITS_ADDRESSES:
+        request = f"GET /named HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
+        assert raw(served, request.encode()).startswith(b"HTTP/1.1 200 "), name
+    assert raw(served, b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 "), "a balancer's check"
+    assert get(served, "/", {"Host": "any.example"}, port=served.loopback).status_code == 200
+
+
+def test_a_site_without_a_name_answers_to_no_other(served: Host) -> None:
+    for name in OTHER_NAMES:
+        for request in (
+            f"GET /strange HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n",
+            f"GET http://{name}/strange HTTP/1.1\r\nHost: 203.0.113.7\r\nConnection: close\r\n\r\n",
+        ):
+            assert raw(served, request.encode())[:12] in (b"", b"HTTP/1.1 400"), request
+    entry = log_line(served, get(served, "/").headers["x-request-id"])
+    assert entry["uri"] == "/"
+    refused = [line for line in served.access_log.read_text().splitlines() if "strange" in line]
+    assert [line for line in refused if json.loads(line)["status"] != 400] == [], "scanners fill no log"
+
+
+def test_what_a_trusted_proxys_visitors_call_the_site_is_its_affair() -> None:
+    for trusted, answered in ((("127.0.0.0/8",), True), (("198.51.100.0/24",), False)):
+        settings = small(socket="unix", processes=1, trusted_proxies=trusted)
+        with rig.host(settings) as host, rig.uwsgi(host, APPLICATION), rig.nginx(host):
+            request = b"GET / HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n"
+            assert (b'"HTTP_HOST": "www.example.com"' in raw(host, request)) is answered
 
 
 def test_nothing_alarming_in_the_error_log(served: Host) -> None:

@@ -110,6 +110,14 @@ def test_no_request_is_lost_over_releases(host: FakeHost) -> None:
         ([{"status": "502", "release": ""}, {"status": 503, "release": "-"}], 2, 2),
         ([{"status": 500, "release": "other"}, {"status": 404, "release": "mine"}], 1, 0),
         (["not json", [], {"status": "-"}, {}], 0, 0),
+        # A kept answer in the place of a failure; whose it was, the line does not say.
+        ([{"status": 200, "upstream_status": "500", "release": "other"}], 1, 1),
+        ([{"status": 304, "upstream_status": "502, 503", "release": "mine"}], 1, 1),
+        # A kept answer for which nobody was asked; a failure that another server made good; no failure.
+        ([{"status": 200, "upstream_status": "", "release": "other"}], 0, 0),
+        ([{"status": 200, "upstream_status": "502, 200", "release": "mine"}], 1, 0),
+        ([{"status": 304, "upstream_status": "200", "release": "mine"}], 1, 0),
+        ([{"status": 200, "upstream_status": "-"}, {"status": 200, "upstream_status": []}], 2, 0),
     ],
 )
 def test_counting_the_access_log(lines: list[object], answers: int, errors: int) -> None:
