@@ -22,8 +22,13 @@ _CAUSES = (
         r"DO NOT MATCH THE HASHES",
         (
             "a package is not the one whose hash is in the requirements: the lock is out of date, or the package was"
-            " changed. Compile the lock anew and look at what differs"
+            " changed, or its download was cut off. Run this again; if it is the same again, compile the lock anew and"
+            " look at what differs"
         ),
+    ),
+    (
+        r"IncompleteRead|Connection broken|ProtocolError|incomplete-download|Wheel '.*' located at .* is invalid",
+        "a download was cut off: the package index, or the way to it, went away in the middle. Run this again",
     ),
     (
         r"(?i)hashes are required|--require-hashes mode",
