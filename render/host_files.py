@@ -32,6 +32,9 @@ LIBRARY_FILES = (".py", ".txt")
 # Stands in a bundle for the address of the server, which nobody knows before there is one: `configure` puts it in
 # (host/flask_release/bundle.py), so that the bundle, and with it every plan, is whole beforehand.
 SERVER_ADDRESS = "__SERVER_ADDRESS__"
+# nginx's listener for checks from the server itself. Below 1024, so that the application cannot take it while nginx
+# restarts, which would then not start; and one that SELinux knows as a web server's.
+LOOPBACK = "127.0.0.1:81"
 CONFIGURE_SCRIPT = TEMPLATES / "configure.sh"
 
 
@@ -135,6 +138,7 @@ def _rendered(settings: HostSettings) -> Iterator[tuple[str, HostFile]]:
     )
     # Not asdict(): it would turn the profile into a dictionary.
     names = {name: getattr(settings, name) for name in settings.__dataclass_fields__}
+    names["loopback"] = LOOPBACK
     for template in sorted(TEMPLATES.rglob("*.j2")):
         name = template.relative_to(TEMPLATES)
         folder, mode = PLACES[name.parts[0]]

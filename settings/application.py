@@ -22,8 +22,8 @@ _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 LOADS = ("cpu", "io", "mixed")
 # By these a module can define a name that its text does not show.
 _DEFINERS = frozenset(("__getattr__", "exec", "globals", "setattr", "vars"))
-# nginx's loopback listener is 8099, the metrics' 9117; the second slot takes the next port.
-_TAKEN_PORTS = (8098, 8099, 9116, 9117)
+# The metrics' port is 9117; the second slot takes the next port.
+_TAKEN_PORTS = (9116, 9117)
 # What the launcher of a slot sets itself, and what would change how its Python starts.
 _RESERVED_ENV = re.compile(
     r"FLASK_(SLOT|RELEASE)\w*|UWSGI_\w*|PATH|HOME|USER|LD_\w+|PYTHON(PATH|HOME|STARTUP)|NOTIFY_SOCKET"
@@ -183,7 +183,7 @@ def _socket(values: Values) -> str:
         refuse(
             "socket",
             socket,
-            "unix, or a loopback address and port such as 127.0.0.1:8080 (1024 to 65534, not 8098, 8099, 9116 or 9117)",
+            "unix, or a loopback address and port such as 127.0.0.1:8080 (1024 to 65534, not 9116 or 9117)",
         )
     return f"{host}:{port}"
 

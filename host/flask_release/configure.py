@@ -45,7 +45,8 @@ def configure(host: Host, lock: Lock, folder: Path) -> None:
     found = bundle.read(folder)
     new = settings.load(host, folder / _SETTINGS)
     # By the settings that the host runs on: with the new ones, traffic could be sent to where nothing listens yet.
-    repair.repair(host, _old_settings(host, new), lock)
+    old = _old_settings(host, new)
+    repair.repair(host, old, lock)
     difference = bundle.compare(host, found, new.service_user)
     ran = units.state(NGINX).runs
     accounts.make(host, new)
@@ -59,7 +60,8 @@ def configure(host: Host, lock: Lock, folder: Path) -> None:
         if difference.touches("etc/nginx/"):
             traffic.test_nginx()
         tested = True
-        release.restart(host, new, lock)
+        # nginx has not taken its new files up yet.
+        release.restart(host, new._replace(verify_address=old.verify_address), lock)
         _nginx(host, difference, accounts.separate(new))
         _enable(found)
         processes.follow(host)

@@ -53,7 +53,8 @@ class Settings(NamedTuple):
         python: interpreter that makes environments; empty: the one of the bootstrap.
         keep_releases: releases on disk, the live one among them.
         check: the gate of a release.
-        verify_address: nginx's listener for checks from the host itself.
+        verify_address: nginx's listener for checks from the host itself; the default is where it was before
+            host.json named it.
         watch_seconds: how long errors are counted after the switch.
         watch_ratio: share of 5xx answers, above the share before the switch, that undoes it.
         watch_minimum: fewer answers with 5xx than this undo nothing.

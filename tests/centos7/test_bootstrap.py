@@ -92,8 +92,8 @@ def test_configure_that_fails_brings_up_no_welcome_page(ready: Server, tmp_path:
         "/opt/flask/python/bin/python3 /root/bundle/opt/flask/lib/flask_release configure /root/bundle"
     )
     ready.must(
-        "systemd-run --quiet --unit squatter python3 -m http.server --bind 127.0.0.1 8099"
-        " && until ss -ltn | grep -q :8099; do sleep 0.1; done"
+        "systemd-run --quiet --unit squatter python3 -m http.server --bind 127.0.0.1 81"
+        " && until ss -ltn | grep -q :81; do sleep 0.1; done"
     )
     ran = ready.run(configure)
     assert ran.returncode == 1

@@ -138,7 +138,7 @@ def site(deployed: Deployment) -> Iterator[Server]:
 
 
 def asked(site: Server, path: str) -> str:
-    return site.must(f"curl -sf 'http://127.0.0.1:8099{path}'")
+    return site.must(f"curl -sf 'http://127.0.0.1:81{path}'")
 
 
 @pytest.mark.parametrize(

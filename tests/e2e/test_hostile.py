@@ -283,6 +283,9 @@ def test_only_what_it_needs_is_open_to_each_account(site: Server, holed: str) ->
     ):  # fmt: skip
         said = intrude(site, f"ln -sfn nowhere {place}", status=None)
         assert "Permission denied" in said or "Read-only" in said, (place, said)
+    # nginx would not start again beside it.
+    bind = "python3 -c 'import socket; socket.socket().bind((\"127.0.0.1\", 81))'"
+    assert "Permission denied" in intrude(site, bind, status=1)
     assert intrude(site, "find /srv/flask/venvs -writable ! -type l 2>/dev/null") == ""
 
 

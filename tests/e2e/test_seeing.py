@@ -27,7 +27,7 @@ def test_a_server_that_is_well(deployed: Deployment) -> None:
     assert {name: finding for name, finding in found.items() if finding["state"] != "ok"} == {}
     assert "nginx.service" in found["port 80"]["found"]
     assert deployed.output("release") in found["release"]["found"]
-    assert {"port 8099", "port 9117", "flask-metrics.service", "ssh", "disk"} <= set(found)
+    assert {"port 81", "port 9117", "flask-metrics.service", "ssh", "disk"} <= set(found)
     text = deployed.ops("doctor", STACK).text
     assert re.search(r"^ok +port 80 +0\.0\.0\.0:80", text, re.MULTILINE)
     assert "\x1b" not in text, "colours are for terminals"
@@ -72,7 +72,7 @@ def test_status_counts_requests_and_workers(deployed: Deployment) -> None:
     # Some a second, for as long as status looks.
     deployed.on_server(
         "systemd-run -q --unit caller sh -c"
-        " 'while :; do curl -s -o /dev/null http://127.0.0.1:8099/healthz; sleep 0.1; done'"
+        " 'while :; do curl -s -o /dev/null http://127.0.0.1:81/healthz; sleep 0.1; done'"
     )
     load = json.loads(deployed.ops("status", STACK, "--json").text)["server"]["load"]
     text = deployed.ops("status", STACK).text

@@ -111,7 +111,7 @@ def test_the_security_group_is_enforced_and_a_changed_rule_acts_at_once(deployed
     address = deployed.output("address")
     instance = deployed.on_server("cat /etc/machine-id")
     assert reachable(address, 80)
-    assert not reachable(address, 8099)
+    assert not reachable(address, 81)
     deployed.configure(webCidrs=["192.0.2.0/24"])
     deployed.up()
     assert not reachable(address, 80)

@@ -84,7 +84,7 @@ def _name_plain_ports(host: rig.Host) -> None:
     """gixy takes each port with 443 in it for https, and the rig's ports are any (54430)."""
     for file in (host.root / "etc/nginx").rglob("*.conf"):
         text = file.read_text()
-        for port, plain in ((host.public, 80), (host.loopback, 8099)):
+        for port, plain in ((host.public, 80), (host.loopback, 81)):
             text = text.replace(f"listen 127.0.0.1:{port}", f"listen 127.0.0.1:{plain}")
         file.write_text(text)
 

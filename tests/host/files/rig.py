@@ -196,7 +196,7 @@ def _moved(made: Host, text: str) -> str:
     text = re.sub(r"^user \S+;", f"user {user} {group};", text, flags=re.MULTILINE)
     text = re.sub(r"\blisten 80\b", f"listen 127.0.0.1:{made.public}", text)
     text = re.sub(r"\blisten 443\b", f"listen 127.0.0.1:{made.secure}", text)
-    text = re.sub(r"\blisten 127\.0\.0\.1:8099\b", f"listen 127.0.0.1:{made.loopback}", text)
+    text = re.sub(r"\blisten 127\.0\.0\.1:81\b", f"listen 127.0.0.1:{made.loopback}", text)
     text = re.sub(r"\bserver 127\.0\.0\.1:8080\b", f"server 127.0.0.1:{made.slot}", text)
     paths = "".join(f"    {kind}_temp_path {made.root}/tmp/{kind};\n" for kind in TEMPORARY)
     return re.sub(r"^http \{\n", f"http {{\n{paths}", text, flags=re.MULTILINE)
