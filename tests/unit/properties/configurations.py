@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from settings.values import Values
 from tests.unit.certificates import certificate
+from tests.unit.properties.profile import mostly
 from tests.unit.recorder import ed25519
 
 DEFAULTS: Mapping[str, Any] = Values.read().defaults
@@ -21,8 +22,10 @@ _KEY, _OTHER_KEY = ed25519(), ed25519()
 _CERTIFICATE, _OTHER_CERTIFICATE = certificate(DOMAIN), certificate("other.example")
 
 _BOUNDS = [0, 1, 2, 5, 10, 20, 50, 64, 65, 100, 255, 599, 900, 1024, 2048, 3600, 60000, 65535, 65536, 100_000]
-_NUMBERS = st.one_of(
-    st.sampled_from([*_BOUNDS, -1, 2**31, 2**63, 10**30]), st.integers(0, 200), st.integers(-(10**12), 10**12)
+_NUMBERS: st.SearchStrategy[str] = mostly(
+    st.one_of(st.sampled_from(_BOUNDS), st.integers(0, 200)),
+    st.one_of(st.sampled_from([-1, 2**31, 2**63, 10**30]), st.integers(-(10**12), 10**12)),
+    once_in=6,
 ).map(str)
 _ANY_TEXT = st.text(st.characters(), max_size=60)
 _HOSTILE = st.one_of(
@@ -34,9 +37,9 @@ _HOSTILE = st.one_of(
          "x" * 5000]
     ),
 )  # fmt: skip
-_LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,66}[a-z0-9])?", fullmatch=True)
-_PART = st.from_regex(r"[A-Za-z0-9._~-]{1,270}", fullmatch=True)
-_WORD = st.from_regex(r"[A-Za-z0-9._~!#%&'()*+,/:=?@-]{1,40}", fullmatch=True)
+_LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?", fullmatch=True)
+_PART = st.from_regex(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,260}", fullmatch=True)
+_WORD = st.from_regex(r"[A-Za-z0-9._~!&'()*+,/:=?@-]{1,40}", fullmatch=True)
 _NETWORK = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)).map(
     lambda pair: ".".join(str(pair[0] >> shift & 255) for shift in (24, 16, 8, 0)) + f"/{pair[1]}"
 )
@@ -70,8 +73,8 @@ MEANT: dict[str, st.SearchStrategy[str]] = {
     "pythonMirror": st.lists(_WORD, max_size=20).map(lambda words: "https://mirror.example.com/" + "/".join(words)),
     "appPath": st.sampled_from(["app", "./app", "app/../app", "link"]),
     "pythonPath": st.sampled_from([".", "", "./", "x/..", "src"]),
-    "module": st.sampled_from(["app", "other", "src.app"]),
-    "callable": st.sampled_from(["app", "app()", "other"]),
+    "module": st.sampled_from(["app", "app", "other", "src.app"]),
+    "callable": st.sampled_from(["app", "app()", "Flask", "other"]),
     "load": st.sampled_from(["cpu", "io", "mixed"]),
     "socket": st.tuples(st.integers(0, 255), _NUMBERS).map(lambda pair: f"127.0.0.{pair[0]}:{pair[1]}"),
     "healthPath": st.lists(_PART | _WORD, max_size=4).map(lambda parts: "/" + "/".join(parts)),
@@ -82,7 +85,7 @@ MEANT: dict[str, st.SearchStrategy[str]] = {
     ),
     "staticUrl": st.lists(_PART, max_size=10).map(lambda parts: "/" + "/".join(parts) + "/"),
     "contentSecurityPolicy": st.lists(
-        st.tuples(st.from_regex(r"[a-z-]{1,12}", fullmatch=True), st.lists(_WORD, max_size=5)).map(
+        st.tuples(st.from_regex(r"[a-z][a-z-]{0,12}", fullmatch=True), st.lists(_WORD, max_size=5)).map(
             lambda pair: " ".join((pair[0], *pair[1]))
         ),
         max_size=8,
@@ -100,6 +103,13 @@ BY_TYPE: dict[type, st.SearchStrategy[str]] = {
     list: st.lists(_NETWORK | _ALIGNED, max_size=5).map(json.dumps) | _JSON,
     dict: _VARIABLES | _JSON,
 }
+# These reach nginx, uWSGI or systemd: tried three times as often as the others.
+_RENDERED = (
+    "domain", "clientMaxBodySize", "staticUrl", "contentSecurityPolicy", "requestsPerSecond", "connectionsPerAddress",
+    "microCacheSeconds", "trustedProxies", "hstsSeconds", "requestTimeout", "socket", "processes", "threads",
+    "healthPath",
+)  # fmt: skip
+_KEYS = sorted([*DEFAULTS, *_RENDERED, *_RENDERED])
 # What a configuration begins with, so that more than single keys are tried.
 _KINDS: list[dict[str, str]] = [
     {},
@@ -122,13 +132,13 @@ def _value(key: str) -> st.SearchStrategy[str]:
     default = DEFAULTS[key]
     kept = default if isinstance(default, str) else json.dumps(default)
     meant = MEANT.get(key, BY_TYPE[type(default)])
-    return st.one_of(meant, meant, meant, st.just(kept), _spoilt(meant), _HOSTILE)
+    return mostly(st.one_of(meant, st.just(kept)), st.one_of(_spoilt(meant), _HOSTILE), once_in=8)
 
 
 @st.composite
 def configurations(draw: st.DrawFn) -> dict[str, str]:
     """Keys and values as the engine hands them over."""
     config = dict(draw(st.sampled_from(_KINDS)))
-    for key in draw(st.lists(st.sampled_from(sorted(DEFAULTS)), min_size=1, max_size=5, unique=True)):
+    for key in draw(st.lists(st.sampled_from(_KEYS), min_size=1, max_size=4, unique=True)):
         config[key] = draw(_value(key))
     return config

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 Test = TypeVar("Test", bound=Callable[..., object])
@@ -25,3 +26,13 @@ def examples(short: int, long: int) -> Callable[[Test], Test]:
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
+
+
+def mostly(
+    usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any], once_in: int
+) -> st.SearchStrategy[Any]:
+    """What is usual, but for once: of what is odd throughout, one only learns that it is refused.
+
+    (`one_of` takes the same strategy twice for once.)
+    """
+    return st.integers(1, once_in).flatmap(lambda number: odd if number == once_in else usual)

@@ -9,14 +9,13 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hypothesis import event, given
 from hypothesis import strategies as st
 
 from render.release import application_release
 from tests.host.release_tool.fake_host import module
-from tests.unit.properties.profile import examples
+from tests.unit.properties.profile import examples, mostly
 
 SECRET = b"s3cr3t-of-the-developer"
 _LEFT_OUT_PLACE = re.compile(
@@ -31,16 +30,7 @@ _LEFT_OUT = st.sampled_from(
 _ODD = st.binary(min_size=1, max_size=20).map(
     lambda name: os.fsdecode(name.replace(b"/", b"_").replace(b"\0", b"_"))
 )
-
-
-def _mostly(
-    usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any], once_in: int
-) -> st.SearchStrategy[Any]:
-    """What is usual, but for once: a folder in which everything is odd is only ever refused."""
-    return st.integers(1, once_in).flatmap(lambda number: odd if number == once_in else usual)
-
-
-_NAME: st.SearchStrategy[str] = _mostly(
+_NAME: st.SearchStrategy[str] = mostly(
     st.one_of(_PLAIN, _LEFT_OUT), st.one_of(_ODD, st.just("n" * 255)), once_in=30
 )
 _PATH = st.lists(_NAME, min_size=1, max_size=4).map("/".join)
@@ -81,7 +71,7 @@ _ENTRY = st.builds(
 
 
 def _text(line: st.SearchStrategy[str]) -> st.SearchStrategy[bytes]:
-    return _mostly(
+    return mostly(
         st.lists(line, max_size=5).map(lambda lines: "\n".join(lines).encode()),
         st.binary(max_size=20),
         once_in=8,
@@ -98,7 +88,7 @@ _PYPROJECT = st.one_of(
 
 
 def _requirements() -> st.SearchStrategy[bytes | None]:
-    return _mostly(st.just(b"flask\n"), st.one_of(_text(_LINE), st.none()), once_in=4)
+    return mostly(st.just(b"flask\n"), st.one_of(_text(_LINE), st.none()), once_in=4)
 
 
 @examples(short=60, long=1_000)
@@ -106,7 +96,7 @@ def _requirements() -> st.SearchStrategy[bytes | None]:
     st.lists(_ENTRY, max_size=8),
     _requirements(),
     st.one_of(st.none(), _PYPROJECT),
-    _mostly(st.none(), _text(_PATTERN), once_in=4),
+    mostly(st.none(), _text(_PATTERN), once_in=4),
 )
 def test_a_folder_is_refused_shortly_or_packed(
     entries: list[Entry], requirements: bytes | None, pyproject: bytes | None, ignored: bytes | None

@@ -27,7 +27,7 @@ def test_a_configuration_is_refused_shortly_or_works(tmp_path: Path) -> None:
     programs = Programs(tmp_path)
     verdicts = {"refused": 0, "accepted": 0}
 
-    @examples(short=120, long=10_000)
+    @examples(short=100, long=10_000)
     @given(configurations())
     def holds(config: dict[str, str]) -> None:
         set_all_config(
