@@ -26,7 +26,7 @@ import pytest
 from render.host_files import HostSettings
 from tests.host.files.programs import program
 from tests.host.files.variants import write
-from tests.host.release_tool.fake_host import module
+from tests.host.release_tool.fake_host import install_standin, module
 from tests.unit.certificates import authority, certificate
 
 PATIENCE = 30.0
@@ -130,7 +130,8 @@ def uwsgi(
         # The statistics are served once the application is loaded and the workers are forked.
         _until(process, made.stats.exists, made, "uwsgi")
         point_to_slot(made)
-        yield process
+        with _as_unit(made, "flask-app@a.service", process.pid):
+            yield process
 
 
 def sizes(made: Host) -> list[str]:
@@ -138,6 +139,22 @@ def sizes(made: Host) -> list[str]:
     settings = module("settings").load(module("host").Host(made.root))
     options: list[str] = module("sizing").options(settings)
     return options
+
+
+@contextlib.contextmanager
+def _as_unit(made: Host, unit: str, pid: int) -> Iterator[None]:
+    """systemd's answers about a unit, for what the tool asks in this process or below it."""
+    fake = made.root / "fake"
+    (fake / "units").mkdir(parents=True, exist_ok=True)
+    (fake / "fail").mkdir(exist_ok=True)
+    (fake / "units" / unit).write_text(f"{pid}\n")
+    install_standin("systemctl", fake / "systemctl", {"ROOT": made.root})
+    path = os.environ["PATH"]
+    os.environ["PATH"] = f"{fake}:{path}"
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = path
 
 
 def _scheduled(made: Host, unit: str) -> list[str]:

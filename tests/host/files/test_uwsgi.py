@@ -68,7 +68,7 @@ def test_the_socket_takes_the_queue_that_was_asked_for(served: Host) -> None:
 
 def test_sockets_are_closed_to_everyone_else(served: Host) -> None:
     sockets = [
-        path for path in (served.root / "run/flask").iterdir() if path.is_socket() and not path.is_symlink()
+        path for path in (served.root / "run/flask").rglob("*") if path.is_socket() and not path.is_symlink()
     ]
     assert sockets
     assert {path.stat().st_mode & 0o777 for path in sockets} == {0o660}
@@ -102,7 +102,7 @@ def test_sigterm_lets_a_running_request_finish(host: Host) -> None:
         assert process.wait(timeout=20) == 0
     assert [answer.status_code for answer in answers] == [200]
     # Nothing is left that the next start of the slot, or a check, could take for a running one.
-    assert not [path for path in Path(host.root / "run/flask").iterdir() if path.is_socket()]
+    assert not [path for path in Path(host.root / "run/flask").rglob("*") if path.is_socket()]
 
 
 def test_workers_that_end_by_their_number_of_requests_lose_none(host: Host) -> None:

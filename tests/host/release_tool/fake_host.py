@@ -20,7 +20,7 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -284,6 +284,15 @@ def until(condition: Callable[[], Any], seconds: float = 20) -> None:
         time.sleep(0.01)
 
 
+def install_standin(name: str, place: Path, values: Mapping[str, object]) -> None:
+    """Put a stand-in where it is to be found, with values for the @WORDS@ in it."""
+    text = (STANDINS / name).read_text()
+    for word, value in values.items():
+        text = text.replace(f"@{word}@", str(value))
+    place.write_text(text)
+    place.chmod(0o755)
+
+
 @contextlib.contextmanager
 def fake_host(root: Path) -> Iterator[FakeHost]:
     """Make a host in a folder; its path has to be short, for the sockets."""
@@ -311,13 +320,8 @@ def fake_host(root: Path) -> Iterator[FakeHost]:
         "sysctl",
         "systemd-tmpfiles",
     ):
-        source = STANDINS / (name if (STANDINS / name).exists() else "recorded")
-        text = source.read_text()
-        for word, value in values.items():
-            text = text.replace(f"@{word}@", str(value))
         place = root / "fake" / (f"bin/{name}" if name not in ("uwsgi", "venv-python", "python") else name)
-        place.write_text(text)
-        place.chmod(0o755)
+        install_standin(name if (STANDINS / name).exists() else "recorded", place, values)
     front = ThreadingHTTPServer(("127.0.0.1", 0), front_of(root))
     front.daemon_threads = True
     thread = threading.Thread(target=front.serve_forever, kwargs={"poll_interval": 0.05})
