@@ -98,7 +98,7 @@ def wait(host: Host, settings: Settings, slot: str, release: str, attempts: int,
                 _refuse(
                     settings,
                     slot,
-                    f"it ended by itself (systemd says {state.active} {state.sub})",
+                    f"it ended by itself (systemd says {state.active} {state.sub}){_killed(slot)}",
                     started,
                 )
         if wrong >= check.refusals:
@@ -114,6 +114,17 @@ def _refuse(settings: Settings, slot: str, why: str, started: float) -> None:
         " before serves still. Correct the application (above, the end of its log), or healthPath and the check, and"
         " release again.",
         units.journal(unit(slot), started),
+    )
+
+
+def _killed(slot: str) -> str:
+    """What to think of an end by a signal."""
+    if units.properties(unit(slot), "Result").get("Result") != "signal":
+        return ""
+    other = unit(slots.other(slot))
+    return (
+        "; a signal killed it. Where memory is not scarce, look at what serves now: it has the same account. Stopped"
+        f" first (`systemctl stop {other}`), it can keep no other release from its start"
     )
 
 

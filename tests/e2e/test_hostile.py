@@ -231,6 +231,7 @@ def test_one_that_kills_the_next_release_is_stopped_first(site: Server) -> None:
     ran = site.release(good("killed"))
     in_order(ran)
     assert ran.code == 1
+    assert f"systemctl stop flask-app@{slot}.service" in ran.err
     assert ask(site.address) == "kills"
     site.must(f"systemctl stop flask-app@{slot}")
     ran = site.release(good("not killed"))
