@@ -111,8 +111,9 @@ class Server:
                 (source / name).write_text(text)
             (source / "requirements.txt").write_text(requirements or self.requirements)
             made = application_release(source, MODULE, "app").archive
-        path = f"{_WAITING}/release-{made.digest}.tar.gz"
-        self.must(f"mkdir -p {_WAITING} && cat > {path}", made.content)
+            path = f"{_WAITING}/release-{made.digest}.tar.gz"
+            # Written from the folder, not from memory.
+            self.must(f"mkdir -p {_WAITING} && cat > {path}", made.content)
         return path
 
     def release(
