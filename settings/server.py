@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -110,8 +111,13 @@ def _public_key(line: str, profile: OsProfile) -> Any:
     if type_ in _TOKEN_TYPES and profile.sshd_version < _TOKENS_SINCE:
         refuse("publicKey", line, f"{wanted}, and no {type_} on {profile.name}, whose sshd is too old for it")
     try:
+        # cryptography skips what is not base64, and sshd such a line.
+        encoded = line.split()[1]
+        exact = base64.b64encode(base64.b64decode(encoded, validate=True)).decode() == encoded
         loaded = serialization.load_ssh_public_key(line.encode())
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, IndexError, UnsupportedAlgorithm):
+        exact = False
+    if not exact:
         refuse("publicKey", line, wanted)
     if isinstance(loaded, RSAPublicKey) and loaded.key_size not in _RSA_BITS:
         bits = f"{_RSA_BITS.start} to {_RSA_BITS.stop - 1}"

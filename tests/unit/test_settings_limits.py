@@ -269,6 +269,10 @@ ED25519 = openssh(ed25519.Ed25519PrivateKey.generate())
         f"{ED25519} comment\nsecond line",
         f"{ED25519}\r{ED25519}",
         f"{ED25519} {'x' * 8200}",
+        f"{ED25519[:40]};{ED25519[40:]}",
+        f"{ED25519[:40]}-{ED25519[41:]}",
+        f"{ED25519}=",
+        f"{ED25519[:-4]}",
     ],
     ids=itertools.count(),
 )  # fmt: skip

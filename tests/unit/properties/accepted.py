@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
 from render.cloud_init import user_data
 from render.host_files import HostSettings, host_files
-from settings import Settings
+from settings import ServerSettings, Settings
 from tests.host.files import rig
 from tests.host.files.programs import run
 from tests.host.files.variants import write
@@ -32,26 +33,16 @@ class Programs:
         """Have all of them read what comes of these settings."""
         host = settings.host()
         files = {name: file.content.decode() for name, file in host_files(host).items()}
-        if self._is_new("nginx", *(text for name, text in files.items() if name.startswith("etc/nginx/"))):
-            self._nginx(host)
-        tool = self._tool(files["etc/flask/host.json"])
-        sizes = module("sizing").options(tool)
-        if self._is_new("uwsgi", files["etc/flask/uwsgi/slot.ini"], host.socket, *sizes):
-            self._uwsgi(files["etc/flask/uwsgi/slot.ini"], host, sizes)
+        ini, server = files["etc/flask/uwsgi/slot.ini"], settings.server
+        sizes = module("sizing").options(self._tool(files["etc/flask/host.json"]))
+        nginx = [text for name, text in files.items() if name.startswith("etc/nginx/")]
+        self._once(("nginx", *nginx), lambda: self._nginx(host))
+        self._once(("uwsgi", ini, host.socket, *sizes), lambda: self._uwsgi(ini, host, sizes))
         keys = files.get("etc/flask/authorized_keys")
-        if keys and self._is_new("keys", keys):
-            self._keys(keys)
-        server = settings.server
-        if self._is_new("cloud-init", server.profile.name, server.python, server.python_mirror or ""):
-            data = user_data(
-                server.profile,
-                host_key_private="x",
-                host_key_public="y",
-                python=server.python,
-                python_mirror=server.python_mirror,
-            )
-            command = yaml.load(data, yaml.CSafeLoader)["runcmd"][-1]
-            assert command[2] == f"FLASK_PYTHON_MIRROR={server.python_mirror or ''}"
+        if keys:
+            self._once(("keys", keys), lambda: self._keys(keys))
+        first_boot = ("cloud-init", server.profile.name, server.python, server.python_mirror or "")
+        self._once(first_boot, lambda: self._first_boot(server))
         for name, text in files.items():
             if name.startswith("etc/systemd/system/") and name.endswith(".service"):
                 self._units.setdefault(text, Path(name).name.replace("@", "").removesuffix(".service"))
@@ -78,11 +69,23 @@ class Programs:
             assert not ours, "\n".join(ours)
             self.asked += 1
 
-    def _is_new(self, *what: str) -> bool:
-        new = what not in self._seen
-        self._seen.add(what)
-        self.asked += new
-        return new
+    def _once(self, what: tuple[str, ...], ask: Callable[[], None]) -> None:
+        # Not before it was taken: hypothesis tries again what failed.
+        if what not in self._seen:
+            self.asked += 1
+            ask()
+            self._seen.add(what)
+
+    def _first_boot(self, server: ServerSettings) -> None:
+        data = user_data(
+            server.profile,
+            host_key_private="x",
+            host_key_public="y",
+            python=server.python,
+            python_mirror=server.python_mirror,
+        )
+        command = yaml.load(data, yaml.CSafeLoader)["runcmd"][-1]
+        assert command[2] == f"FLASK_PYTHON_MIRROR={server.python_mirror or ''}"
 
     def _nginx(self, host: HostSettings) -> None:
         with rig.host(host) as made:
