@@ -80,6 +80,10 @@ unit: $(DEV) checker-packages ## unit tests of the program and of the sample app
 	$(APP_TESTS)
 	$(PYTEST) tests/unit
 
+.PHONY: properties
+properties: $(DEV) checker-packages ## 10,000 made-up configurations and 1,000 folders, others each time (half an hour)
+	HYPOTHESIS_PROFILE=long $(PYTEST) tests/unit/properties -s
+
 .PHONY: host
 host: $(DEV) checker-packages ## a server's files, checked by the programs that read them
 	$(PYTEST) $(PARALLEL) tests/host
