@@ -55,6 +55,7 @@ _HOLDS: dict[str, Callable[[str, Facts, Facts], bool]] = {
     "PrivateDevices": lambda _, seen, __: seen["writes"]["/dev"] == "EROFS",
     "ProtectHome": lambda _, seen, __: seen["modes"]["/home"] == seen["modes"]["/root"] == 0,
     "ProtectSystem": lambda value, seen, __: {seen["writes"][at] for at in _READ_ONLY[value]} == {"EROFS"},
+    "ReadOnlyPaths": lambda value, seen, __: {seen["writes"][at] for at in _places(value)} == {"EROFS"},
     # Not read-only; whose a folder is remains another question.
     "ReadWritePaths": lambda value, seen, __: "EROFS" not in {seen["writes"][at] for at in _places(value)},
     "CapabilityBoundingSet": lambda value, seen, free: _bits(seen) == _bits(free) & _named_bits(value),
@@ -216,7 +217,8 @@ def confining(site: Server) -> dict[str, list[tuple[str, str]]]:
     secured = host_files(VARIANTS["debian12-unix-domain-everything"])
     renewal = "flask-certificate.service"
     texts[renewal] = secured[f"etc/systemd/system/{renewal}"].content.decode()
-    return {name: directives(text) for name, text in texts.items()}
+    # What systemd makes of the slot's name.
+    return {name: directives(text.replace("%i", "a")) for name, text in texts.items()}
 
 
 def directives(text: str) -> list[tuple[str, str]]:
@@ -225,7 +227,8 @@ def directives(text: str) -> list[tuple[str, str]]:
 
 def probed(site: Server, lines: list[tuple[str, str]]) -> Facts:
     """What the kernel lets a unit with these directives do, run by the same account."""
-    written = [place for name, value in lines if name == "ReadWritePaths" for place in _places(value)]
+    named = ("ReadOnlyPaths", "ReadWritePaths")
+    written = [place for name, value in lines if name in named for place in _places(value)]
     places = sorted({"/usr", "/etc", "/var/lib", "/srv/flask", "/dev", *written})
     unit = [
         "[Service]",

@@ -142,7 +142,7 @@ def test_a_secret_is_on_no_command_line(deployed: RealStack, tmp_path: Path) -> 
     )
     run = other.ops("secret", other.stack, "NAME", stdin="-hidden word\n")
     assert run.status == 0, run.text
-    assert "config set --stack" in (tmp_path / "words").read_text()
+    assert "config --stack real set" in (tmp_path / "words").read_text()
     assert "hidden" not in (tmp_path / "words").read_text()
     assert (tmp_path / "given").read_text() == "-hidden word\n"
 
