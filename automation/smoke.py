@@ -52,7 +52,7 @@ def _release(stack: Stack, name: str) -> str:
             f"the site answers, but not with the live release {live['release']}: {said}. What is wrong:"
             f" ./ops doctor {name}"
         )
-    deployed = stack.outputs().get("release")
+    deployed = stack.public_outputs().get("release")
     if deployed and live["release"] != deployed:
         return f"release {live['release']} (deployed was {deployed}; ./ops preview {name} says what follows)"
     return f"release {live['release']}"

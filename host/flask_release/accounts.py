@@ -8,12 +8,13 @@ import os
 import pwd
 
 from flask_release import releases, traffic, units
-from flask_release.host import Host
-from flask_release.problem import Problem, say
-from flask_release.process import run
+from flask_release.host import NGINX, Host
+from flask_release.problem import say
+from flask_release.process import must
 from flask_release.settings import Settings
 
-NGINX = "nginx.service"
+# Longest run of a program that makes an account or a group.
+_SECONDS = 60
 
 
 def make(host: Host, settings: Settings) -> None:
@@ -27,19 +28,19 @@ def make(host: Host, settings: Settings) -> None:
     if os.geteuid() != 0:
         return
     if not _group(settings.web_group):
-        _must("groupadd", "--system", settings.web_group)
+        must(["groupadd", "--system", settings.web_group], _SECONDS)
     if not _account(settings.build_user):
-        _must(
+        must([
             "useradd", "--system", "--user-group", "--home-dir", "/nonexistent", "--no-create-home",
             "--shell", "/usr/sbin/nologin", settings.build_user,
-        )  # fmt: skip
+        ], _SECONDS)  # fmt: skip
     joined = [
         account
         for account in (settings.service_user, settings.nginx_user)
         if _account(account) and not _belongs(account, settings.web_group)
     ]
     for account in joined:
-        _must("usermod", "--append", "--groups", settings.web_group, account)
+        must(["usermod", "--append", "--groups", settings.web_group, account], _SECONDS)
     for entry in releases.entries(host):
         releases.seal(releases.folder(host, entry.id), settings.web_group)
     if settings.nginx_user in joined and units.state(NGINX).runs:
@@ -60,15 +61,9 @@ def separate(settings: Settings) -> bool:
     members = grp.getgrnam(settings.service_user).gr_mem if _group(settings.service_user) else []
     if settings.nginx_user not in members:
         return False
-    _must("gpasswd", "--delete", settings.nginx_user, settings.service_user)
+    must(["gpasswd", "--delete", settings.nginx_user, settings.service_user], _SECONDS)
     say(f"{settings.nginx_user} is no longer in the group {settings.service_user}")
     return True
-
-
-def _must(*command: str) -> None:
-    ran = run(list(command), timeout=60)
-    if ran.code != 0:
-        raise Problem(f"`{' '.join(command)}` failed with {ran.code} (above).", ran.last(5))
 
 
 def _account(name: str) -> bool:

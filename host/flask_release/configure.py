@@ -17,13 +17,12 @@ from flask_release import (
     units,
 )
 from flask_release.bundle import Difference, File
-from flask_release.host import Host
+from flask_release.host import NGINX, Host
 from flask_release.lock import Lock
 from flask_release.problem import Problem, say
 from flask_release.process import run
 from flask_release.settings import Settings
 
-NGINX = "nginx.service"
 METRICS = "flask-metrics.service"
 UPKEEP = "flask-upkeep.service"
 _UNITS = "etc/systemd/system/"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Iterator, Optional
 
 from flask_release.problem import Problem
-from flask_release.process import run
+from flask_release.process import must, run
 
 
 def write(path: Path, content: bytes, mode: int = 0o644, group: Optional[str] = None) -> None:
@@ -134,10 +134,8 @@ def give_tree(path: Path, user: str) -> None:
         raise Problem(
             f"Some package made what is no file of its own: {listed.last(1)!r:.200}. Take it out of the requirements."
         )
-    for command in (["chown", "-hR", f"{user}:", str(path)], ["chmod", "-R", "a-s,u=rwX,go=rX", str(path)]):
-        ran = run(command)
-        if ran.code != 0:
-            raise Problem(f"`{' '.join(command)}` failed with {ran.code} (above).", ran.last(5))
+    must(["chown", "-hR", f"{user}:", str(path)])
+    must(["chmod", "-R", "a-s,u=rwX,go=rX", str(path)])
 
 
 def give(path: Path, user: str, group: str) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SLOTS = ("a", "b")
+NGINX = "nginx.service"
 
 
 class Host(NamedTuple):

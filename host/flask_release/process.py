@@ -116,6 +116,17 @@ def run(
     return start(command, env, cwd, user, timeout, background).end()
 
 
+def must(command: List[str], timeout: float = 600) -> None:
+    """Run a program of the system's, which has to succeed.
+
+    Raises:
+        Problem: as `run`, or it failed; with the end of what it printed.
+    """
+    ran = run(command, timeout=timeout)
+    if ran.code != 0:
+        raise Problem(f"`{' '.join(command)}` failed with {ran.code} (above).", ran.last(5))
+
+
 def start(
     command: List[str],
     env: Optional[Dict[str, str]] = None,

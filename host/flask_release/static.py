@@ -49,11 +49,7 @@ def _static(text: str) -> Optional[Static]:
         names = [*PurePosixPath(folder).parts, *PurePosixPath(address).parts]
     except (ValueError, TypeError):
         return None
-    if (
-        not str(folder + address).isprintable()
-        or len(names) > _PARTS
-        or max(map(len, names), default=0) > _NAME
-    ):
+    if not (folder + address).isprintable() or len(names) > _PARTS or max(map(len, names), default=0) > _NAME:
         return None
     return Static(Path(folder), address)
 

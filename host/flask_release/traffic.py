@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Optional, Set
 
 from flask_release import files, gate, static, units, uwsgi
-from flask_release.host import SLOTS, Host
+from flask_release.host import NGINX, SLOTS, Host
 from flask_release.problem import Problem
 from flask_release.process import run
 from flask_release.settings import Settings
@@ -123,7 +123,7 @@ def reload_nginx(host: Host) -> Set[int]:
         Problem: systemd could not.
     """
     workers = nginx_workers(host)
-    units.must("reload", "nginx.service")
+    units.must("reload", NGINX)
     until = time.monotonic() + RELOAD_SECONDS
     while any(map(_takes_requests, workers)) and time.monotonic() < until:
         time.sleep(POLL)

@@ -7,6 +7,7 @@ made from what is read there; what is not of the expected form counts as no answ
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any, Callable, Dict, List
@@ -16,6 +17,7 @@ JSON_LIMIT = 8 << 20
 # uWSGI's own statistics have 5 levels. Python's reader gives up at about 1000, with an error of another kind.
 _DEPTH = 32
 _LARGEST = 2**63 - 1
+_BRACKET = re.compile(rb"[][{}]")
 
 
 def socket(path: Path) -> int:
@@ -119,12 +121,10 @@ def _open(path: Path, flags: int, wanted: Callable[[int], bool]) -> int:
 def _deepest(text: bytes) -> int:
     """How deep brackets nest at most; those inside of texts are counted too, which refuses nothing of ours."""
     deepest = depth = 0
-    for byte in text:
-        if byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
+    # Found by a pattern: statistics are read ten times a second, and most of them are no brackets.
+    for bracket in _BRACKET.findall(text):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
     return deepest
 
 

@@ -9,7 +9,7 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List
 
 from flask_release import files, pip, strays
 from flask_release.archive import check_space
@@ -86,29 +86,30 @@ def build(host: Host, settings: Settings, venv: str, requirements: Path, hashed:
     try:
         with _workplace(host, settings) as home:
             builder = pip.Builder(folder, settings.interpreter(host), settings.build_user, home)
-            wheels = _create(host, settings, folder)
+            old_pip = _create(host, settings, folder)
             # The release is closed to the builder.
             given = home / "requirements.txt"
             files.write(given, lock)
             files.give_tree(folder, settings.build_user)
-            if wheels is None:
+            if old_pip:
                 builder.install("pip", PIP_FOR_OLD_PYTHON)
             checked = ["--require-hashes"] if hashed else []
             builder.install("the application's requirements", "--prefer-binary", *checked, "-r", str(given))
             # Last: it replaces a uWSGI that the requirements name.
             builder.install("uWSGI", "--no-index", "--no-deps", str(_uwsgi_wheel(host)))
-        strays.end(settings.build_user)
         files.give_tree(folder, "root")
         files.write_json(folder / MARKER, {"lock": files.digest(lock), "hashed": hashed})
     except BaseException:
-        strays.end(settings.build_user)
         files.remove_tree(folder)
         raise
 
 
 @contextlib.contextmanager
 def _workplace(host: Host, settings: Settings) -> Iterator[Path]:
-    """A home for one build: what pip keeps there, and what a package may have left there, is no other build's."""
+    """A home for one build: what pip keeps there, and what a package may have left there, is no other build's.
+
+    At its end the account that builds has no process any more, however the build ended.
+    """
     place = host.state / "build"
     files.remove_tree(place)
     files.folder(place, 0o700, settings.build_user)
@@ -119,8 +120,8 @@ def _workplace(host: Host, settings: Settings) -> Iterator[Path]:
         files.remove_tree(place)
 
 
-def _create(host: Host, settings: Settings, folder: Path) -> Optional[List[Path]]:
-    """Make the environment with pip in it; None: with one that is too old."""
+def _create(host: Host, settings: Settings, folder: Path) -> bool:
+    """Make the environment with pip in it; tells whether that pip is too old."""
     interpreter = settings.interpreter(host)
     facts = _facts(host, settings)
     wheels = _pip_wheels(host, facts)
@@ -142,8 +143,7 @@ def _create(host: Host, settings: Settings, folder: Path) -> Optional[List[Path]
         for command in _PIP_COMMANDS:
             text = _PIP_COMMAND.format(folder / "bin/python")
             files.write(folder / "bin" / command, text.encode(), 0o755)
-    old = facts["old"] and not any(wheel.parent == host.wheels for wheel in wheels)
-    return None if old else wheels
+    return bool(facts["old"]) and not any(wheel.parent == host.wheels for wheel in wheels)
 
 
 def _facts(host: Host, settings: Settings) -> Dict[str, Any]:

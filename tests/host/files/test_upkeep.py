@@ -192,10 +192,14 @@ def test_firewalld_is_told_instead_where_it_runs(tmp_path: Path) -> None:
     assert not [call for call in centos.calls() if call.startswith("iptables")]
 
 
-def test_a_rule_that_is_refused_is_told(tmp_path: Path) -> None:
-    centos = machine(tmp_path, CENTOS)
-    centos.failing("firewall-cmd --state", "iptables *")
-    status, said = centos.upkeep()
+@pytest.mark.parametrize(
+    ("variant", "failing"),
+    [(CENTOS, ("firewall-cmd --state", "iptables *")), (DEBIAN, ("systemctl cat *", "nft *"))],
+)
+def test_a_rule_that_is_refused_is_told(tmp_path: Path, variant: str, failing: tuple[str, ...]) -> None:
+    refusing = machine(tmp_path, variant)
+    refusing.failing(*failing)
+    status, said = refusing.upkeep()
     assert status == 1
     assert "can reach the metadata service" in said
 
@@ -211,14 +215,6 @@ def test_debian_filters_by_account_beside_the_units(tmp_path: Path) -> None:
     (tmp_path / "here").write_text(rules.replace('"flask"', "root").replace('"flask-build"', "daemon"))
     checked = run("nft", "--check", "--file", str(tmp_path / "here"))
     assert checked.returncode == 0, checked.stdout
-
-
-def test_debian_without_a_packet_filter_is_told(tmp_path: Path) -> None:
-    debian = machine(tmp_path, DEBIAN)
-    debian.failing("systemctl cat *", "nft *")
-    status, said = debian.upkeep()
-    assert status == 1
-    assert "can reach the metadata service" in said
 
 
 def test_security_updates_are_apts(tmp_path: Path) -> None:
